@@ -1,0 +1,78 @@
+"""The Amplitude client for async Python: the public names, each loaded on first use (PEP 562).
+
+Importing this package reads no environment, opens nothing and loads no dependency.
+"""
+
+from importlib import import_module
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from amplitude_async._version import __version__
+    from amplitude_async.client import AsyncAmplitude
+    from amplitude_async.errors import (
+        AmplitudeError,
+        AuthenticationError,
+        BadRequestError,
+        ClosedError,
+        ConfigurationError,
+        InvalidArgumentError,
+        InvalidEventError,
+        NotFoundError,
+        PartialDeliveryError,
+        PayloadTooLargeError,
+        RateLimitedError,
+        RedirectError,
+        RequestTimeoutError,
+        ResponseError,
+        ServerError,
+        TransportError,
+        UnexpectedResponseError,
+    )
+    from amplitude_async.exporting.export import Export
+    from amplitude_async.options import Backoff, Timeout
+
+__all__ = [
+    "AmplitudeError",
+    "AsyncAmplitude",
+    "AuthenticationError",
+    "Backoff",
+    "BadRequestError",
+    "ClosedError",
+    "ConfigurationError",
+    "Export",
+    "InvalidArgumentError",
+    "InvalidEventError",
+    "NotFoundError",
+    "PartialDeliveryError",
+    "PayloadTooLargeError",
+    "RateLimitedError",
+    "RedirectError",
+    "RequestTimeoutError",
+    "ResponseError",
+    "ServerError",
+    "Timeout",
+    "TransportError",
+    "UnexpectedResponseError",
+    "__version__",
+]
+
+_HOMES = {
+    "AsyncAmplitude": "client",
+    "Backoff": "options",
+    "Export": "exporting.export",
+    "Timeout": "options",
+    "__version__": "_version",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    value: object = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'errors')}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,429 @@
+"""Sends a Call, asks for the verdict, waits, sends again: the only place where retries happen.
+
+A slot is taken in the caller's own task *before* the request's task is spawned. The other way round, cancelled callers leave tasks
+behind that queue for slots, and later calls starve.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+import warnings
+from base64 import b64encode
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import anyio
+import sniffio
+
+from amplitude_async._io.tasks import OwnedTask, OwnedTasks
+from amplitude_async._io.transport import OpenStream, Transport, Wire
+from amplitude_async._protocol.call import query_text
+from amplitude_async._protocol.masking import secret_forms
+from amplitude_async._protocol.verdict import Failure, Reply, Verdict, finished, judge
+from amplitude_async._version import __version__
+from amplitude_async.errors import ClosedError, ConfigurationError, RequestSummary
+from amplitude_async.options import (
+    DEFAULT_MAX_CONNECTIONS,
+    FOREIGN_MAX_CONNECTIONS,
+    Backoff,
+    Limits,
+    Secret,
+    Timeout,
+    limits_for,
+)
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Mapping
+
+    from amplitude_async._io.transport import HttpClient
+    from amplitude_async._protocol.call import Call, Kind
+    from amplitude_async._protocol.hosts import Api, Endpoint
+
+__all__ = ["Caller", "Connection", "Policy", "Settings", "Stream"]
+
+USER_AGENT: Final = f"amplitude-async/{__version__} python/{platform.python_version()}"
+CLOSE_SECONDS: Final = 10.0
+"""How long closing waits for requests in flight, by default."""
+CONNECT_SHARE: Final = 0.9
+"""Connecting may take this share of an attempt: a deadline that cancels a TLS handshake strands its socket."""
+
+
+class Settings(NamedTuple):
+    """What a connection is made of; fixed for its life."""
+
+    endpoints: Mapping[Api, Endpoint]
+    credentials: Mapping[str, Secret | None]
+    transport: str
+    http_client: HttpClient | None
+    max_connections: int | None
+    trust_env: bool
+    tls: ssl.SSLContext | None
+
+
+class Policy(NamedTuple):
+    """What may differ between views of one client."""
+
+    timeout: Timeout
+    max_retries: int
+    backoff: Backoff
+
+
+class Slots:
+    """How many requests may be in flight at once: as many as there are connections."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self._semaphore = anyio.Semaphore(total, max_value=total, fast_acquire=True)
+
+    @property
+    def free(self) -> int:
+        """How many could be taken now."""
+        return self._semaphore.value
+
+    async def take(self, seconds: float) -> bool:
+        """Wait for a slot, at most so long; say whether it was got."""
+        try:
+            self._semaphore.acquire_nowait()
+        except anyio.WouldBlock:
+            with anyio.move_on_after(seconds):
+                await self._semaphore.acquire()
+                return True
+            return False
+        return True
+
+    def give_back(self) -> None:
+        """Free a slot, from any task."""
+        self._semaphore.release()
+
+
+class Connection:
+    """What all views of one client share: the transport, the slots, the owned tasks, and whether it is closed.
+
+    It belongs to the event loop and the process of its first use, and does no I/O before.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.tasks = OwnedTasks()
+        self.slots: Slots | None = None
+        self.is_closed = False
+        self._transport: Transport | None = None
+        self._streams: set[Stream] = set()
+        self._home: object = None
+        self._pid = os.getpid()
+        self._shut: anyio.Event | None = None
+        self._forms: tuple[str, ...] | None = None
+
+    def secrets(self) -> tuple[str, ...]:
+        """Return every spelling of every credential, for masking."""
+        if self._forms is None:
+            keys = [secret.reveal() for secret in self.settings.credentials.values() if secret is not None]
+            self._forms = secret_forms(keys)
+        return self._forms
+
+    def enter(self) -> tuple[Transport, Slots]:
+        """Return the transport and the slots, made on first use.
+
+        Raises:
+            ClosedError: The client is closed.
+            ConfigurationError: It is used on a second event loop, or an extra is missing.
+        """
+        if self.is_closed:
+            message = "The client is closed; make a new one."
+            raise ClosedError(message)
+        if self._pid != os.getpid():
+            self._forget()
+        home = _event_loop()
+        if self._home is None:
+            self._home = home
+        elif self._home is not home:
+            message = "The client belongs to the event loop of its first use; make one client for each event loop."
+            raise ConfigurationError(message)
+        if self._transport is None or self.slots is None:
+            chosen = self.settings
+            size = chosen.max_connections
+            if size is None:
+                size = DEFAULT_MAX_CONNECTIONS if chosen.http_client is None else FOREIGN_MAX_CONNECTIONS
+            self._transport = Transport(
+                kind=chosen.transport,
+                client=chosen.http_client,
+                size=size,
+                trust_env=chosen.trust_env,
+                tls=chosen.tls,
+                secrets=self.secrets,
+            )
+            self.slots = Slots(size)
+        return self._transport, self.slots
+
+    def _forget(self) -> None:
+        """Start empty in a forked child: the parent's sockets and tasks are the parent's."""
+        self._pid = os.getpid()
+        self._home = self._transport = self.slots = self._shut = None
+        self.tasks = OwnedTasks()
+        self._streams = set()
+
+    def keep(self, stream: Stream) -> None:
+        """Remember a stream, so that closing the client closes it."""
+        self._streams.add(stream)
+
+    def drop(self, stream: Stream) -> None:
+        """Forget a stream that was closed."""
+        self._streams.discard(stream)
+
+    async def aclose(self, seconds: float) -> None:
+        """Refuse new calls, let those in flight end (at most so long), then close every connection. Safe to call again."""
+        is_first = not self.is_closed
+        self.is_closed = True
+        transport = self._transport
+        if transport is None or self._pid != os.getpid() or self._home is not _event_loop():
+            return
+        if not is_first:
+            if self._shut is not None:
+                await self._shut.wait()
+            return
+        self._shut = anyio.Event()
+        try:
+            # A cancelled caller must not leave sockets behind; both steps are bounded.
+            with anyio.CancelScope(shield=True):
+                for stream in tuple(self._streams):
+                    warnings.warn(f"{stream!r} was left open; use 'async with' or aclose()", ResourceWarning, stacklevel=4)
+                    await stream.aclose()
+                if not await self.tasks.join(seconds):
+                    # Their sockets go, and they end by the error that this gives them.
+                    await transport.aclose()
+                    await self.tasks.join(CLOSE_SECONDS)
+                await transport.aclose()
+        finally:
+            self._shut.set()
+
+
+def _event_loop() -> object:
+    """Return what tells this event loop from every other."""
+    if sniffio.current_async_library() == "trio":
+        import trio  # noqa: PLC0415 - only where trio runs already
+
+        return trio.lowlevel.current_trio_token()
+    import asyncio  # noqa: PLC0415 - as above
+
+    return asyncio.get_running_loop()
+
+
+class Stream:
+    """An answer that is read as it comes, by whoever asked for it, in that task."""
+
+    def __init__(self, connection: Connection, opened: OpenStream, call: Call, request: RequestSummary) -> None:
+        self.headers = opened.headers
+        self.status = opened.status
+        self._connection = connection
+        self._opened: OpenStream | None = opened
+        self._call = call
+        self._request = request
+        self._closing: OwnedTask[None] | None = None
+        connection.keep(self)
+
+    def __repr__(self) -> str:
+        return f"<download {self._request.path}>"
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it was read to its end, closed or aborted."""
+        return self._opened is None
+
+    async def next_chunk(self) -> bytes | None:
+        """Wait for the next bytes, ``None`` at the end.
+
+        Raises:
+            TransportError: The connection broke, or was silent for too long.
+            ClosedError: The stream, or the client, was closed.
+        """
+        if self._opened is None:
+            message = "The download is closed."
+            raise ClosedError(message)
+        try:
+            chunk = await self._opened.next_chunk()
+        except BaseException:
+            # Cancelled: abort, and let a task of the library do the closing.
+            self._start_closing()
+            raise
+        if isinstance(chunk, bytes):
+            return chunk
+        await self.aclose()
+        if chunk is None:
+            return None
+        raise finished([judge(self._call, chunk, now=0.0, secrets=())], self._call, self._request)
+
+    def _start_closing(self) -> None:
+        opened, self._opened = self._opened, None
+        if opened is None:
+            return
+        self._connection.drop(self)
+
+        async def close(_: OwnedTask[None]) -> None:
+            await opened.aclose()
+
+        self._closing = self._connection.tasks.spawn(close)
+
+    async def aclose(self) -> None:
+        """Close the connection; what was not read is lost. Safe to call again."""
+        self._start_closing()
+        if self._closing is not None:
+            await self._closing.wait()
+
+
+class Caller:
+    """Runs Calls for one view of a client."""
+
+    def __init__(self, connection: Connection, policy: Policy) -> None:
+        self.connection = connection
+        self.policy = policy
+
+    @property
+    def tasks(self) -> OwnedTasks:
+        """The library's own tasks."""
+        return self.connection.tasks
+
+    @property
+    def slots(self) -> Slots | None:
+        """The slots, or ``None`` before first use."""
+        return self.connection.slots
+
+    def deadline(self, kind: Kind) -> float:
+        """Return when an awaited call that begins now has to be over, on the clock of the policy."""
+        return self.policy.backoff.clock() + limits_for(kind, self.policy.timeout).call
+
+    def secrets(self) -> tuple[str, ...]:
+        """Return the texts that must appear in no message."""
+        return self.connection.secrets()
+
+    async def run(self, call: Call, *, deadline: float | None = None) -> Any:  # noqa: ANN401 - this is where JSON enters
+        """Send a call and return what its answer says, with as many retries as the policy allows.
+
+        Args:
+            call: What to ask.
+            deadline: When the awaited call that this is a part of has to be over; by default the limit of its kind from now.
+
+        Raises:
+            AmplitudeError: Whatever the verdict on the last attempt was.
+        """
+        verdict = await self._until_final(call, self.deadline(call.kind) if deadline is None else deadline)
+        return verdict.value
+
+    async def open(self, call: Call) -> Stream:
+        """Send a call and return its answer as a stream; takes no slot.
+
+        Raises:
+            AmplitudeError: Whatever the verdict on the last attempt was.
+        """
+        verdict = await self._until_final(call, self.deadline(call.kind))
+        return self._checked(verdict.value)
+
+    @staticmethod
+    def _checked(value: object) -> Stream:
+        if isinstance(value, Stream):
+            return value
+        message = "a stream was expected"
+        raise RuntimeError(message)
+
+    async def _until_final(self, call: Call, deadline: float) -> Verdict:
+        self._require_credential(call)
+        backoff = self.policy.backoff
+        limits = limits_for(call.kind, self.policy.timeout)
+        verdicts: list[Verdict] = []
+        while True:
+            transport, slots = self.connection.enter()
+            remaining = deadline - backoff.clock()
+            limit = min(limits.attempt, remaining)
+            verdict = await self._attempt(call, transport, slots, limits, limit, len(verdicts) + 1)
+            if verdict.error is None:
+                return verdict
+            verdicts.append(verdict)
+            wait = self._wait_before_next(verdicts, deadline)
+            if wait is None:
+                raise finished(verdicts, call, self._summary(call, len(verdicts)))
+            await backoff.sleep(wait)
+
+    def _wait_before_next(self, verdicts: list[Verdict], deadline: float) -> float | None:
+        """Return how long to wait before another attempt, ``None`` if there is none."""
+        last = verdicts[-1]
+        if not last.may_retry or len(verdicts) > self.policy.max_retries:
+            return None
+        backoff = self.policy.backoff
+        wait = backoff.delay(len(verdicts))
+        if last.wait is not None:
+            wait = max(wait, last.wait)
+        return wait if backoff.clock() + wait < deadline else None
+
+    async def _attempt(  # noqa: PLR0913 - the facts of one attempt
+        self, call: Call, transport: Transport, slots: Slots, limits: Limits, limit: float, number: int
+    ) -> Verdict:
+        is_stream = call.kind == "stream"
+        if limit <= 0:
+            return self._judged(call, Failure("timeout", is_sent=False, reason="the time for the whole call is over"))
+        if not is_stream and not await slots.take(min(limits.pool, limit)):
+            reason = f"no free connection within {min(limits.pool, limit):g} s; all {slots.total} are in use"
+            return self._judged(call, Failure("timeout", is_sent=False, reason=reason))
+
+        async def exchange(_: OwnedTask[Reply | Failure]) -> Reply | Failure:
+            try:
+                return await transport.exchange(self._wire(call, limits, limit), limit)
+            finally:
+                slots.give_back()
+
+        async def open_stream(owned: OwnedTask[OpenStream | Reply | Failure]) -> OpenStream | Reply | Failure:
+            opened = await transport.open(self._wire(call, limits, limit), limit, limits.between_bytes)
+            if owned.is_abandoned and isinstance(opened, OpenStream):
+                await opened.aclose()
+            return opened
+
+        if is_stream:
+            answer = await self.tasks.spawn(open_stream).wait()
+            if isinstance(answer, OpenStream):
+                return Verdict(value=Stream(self.connection, answer, call, self._summary(call, number)))
+            return self._judged(call, answer)
+        return self._judged(call, await self.tasks.spawn(exchange).wait())
+
+    def _judged(self, call: Call, answer: Reply | Failure) -> Verdict:
+        return judge(call, answer, now=time.time(), secrets=self.connection.secrets())
+
+    def _endpoint(self, call: Call) -> Endpoint:
+        return self.connection.settings.endpoints[call.api]
+
+    def _summary(self, call: Call, attempts: int) -> RequestSummary:
+        endpoint = self._endpoint(call)
+        return RequestSummary(call.method, endpoint.origin, f"{endpoint.prefix}{call.path}", attempts)
+
+    def _require_credential(self, call: Call) -> None:
+        if call.credential == "project" and self.connection.settings.credentials["secret_key"] is None:
+            message = "This call needs the project's secret key: pass secret_key=... or set AMPLITUDE_SECRET_KEY."
+            raise ConfigurationError(message)
+
+    def _wire(self, call: Call, limits: Limits, limit: float) -> Wire:
+        """Put the credential in: the one place where a key is revealed."""
+        credentials = self.connection.settings.credentials
+        api_key, secret_key = credentials["api_key"], credentials["secret_key"]
+        revealed = api_key.reveal() if api_key is not None else ""
+        headers = {"Accept": "application/json, text/plain, */*", "User-Agent": USER_AGENT}
+        headers["Accept-Encoding"] = "gzip" if call.kind == "query" else "identity"
+        body = b""
+        if call.credential == "project" and secret_key is not None:
+            pair = f"{revealed}:{secret_key.reveal()}".encode()
+            headers["Authorization"] = f"Basic {b64encode(pair).decode()}"
+        if call.body is not None:
+            body = call.body.render(revealed)
+            headers["Content-Type"] = call.body.content_type
+        query = f"?{query_text(call.query)}" if call.query else ""
+        timeouts = {
+            "connect": min(limits.connect, limit * CONNECT_SHARE),
+            "read": limits.read,
+            "write": limits.write,
+            "pool": limits.pool,
+        }
+        url = self._endpoint(call).url(call.path) + query
+        return Wire(call.method, url, headers, body, timeouts, limits.answer_bytes, call.repeatable)
+
+    async def aclose(self, seconds: float = CLOSE_SECONDS) -> None:
+        """Close the connection for every view."""
+        await self.connection.aclose(seconds)
+

@@ -1,0 +1,110 @@
+"""Tasks that the library owns, on asyncio and trio.
+
+httpx loses a pool's slots when a call is cancelled, so no request runs in its caller's task. It runs here, to its end; the caller
+waits beside it and can be cancelled at any time without the request noticing. The owned task keeps its own result, and what it
+opened it closes itself when nobody waits any more.
+
+A task group cannot do this: one held open from ``__aenter__`` to ``__aexit__`` breaks where those run in different tasks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import anyio
+import sniffio
+
+from amplitude_async.errors import ClosedError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+__all__ = ["OwnedTask", "OwnedTasks"]
+
+T = TypeVar("T")
+
+
+class OwnedTask(Generic[T]):
+    """One piece of work: it ends whether or not somebody waits for it."""
+
+    __slots__ = ("_done", "_error", "_value", "is_abandoned")
+
+    def __init__(self) -> None:
+        self._done = anyio.Event()
+        self._value: T | None = None
+        self._error: BaseException | None = None
+        self.is_abandoned = False
+        """The waiter has gone: whatever the work produces is the work's own to clean up."""
+
+    async def wait(self) -> T:
+        """Wait for the result; a cancellation leaves at once and lets the work run on."""
+        try:
+            await self._done.wait()
+        except BaseException:
+            self.is_abandoned = True
+            raise
+        if self._error is not None:
+            raise self._error
+        return self._value  # type: ignore[return-value]  # set by run() before done
+
+    async def run(self, work: Callable[[OwnedTask[T]], Awaitable[T]], tasks: OwnedTasks) -> None:
+        """Do the work and keep what comes of it."""
+        try:
+            self._value = await work(self)
+        except Exception as error:  # noqa: BLE001 - handed to the waiter, whatever it is
+            self._error = error
+        except BaseException:
+            # The event loop itself is ending; a waiter that is still there must not take that for a result.
+            self._error = ClosedError("the event loop ended before the request did", outcome="unknown")
+            raise
+        finally:
+            self._done.set()
+            tasks.finished()
+
+
+class OwnedTasks:
+    """Starts tasks, keeps them alive, counts them, and waits for the last one."""
+
+    def __init__(self) -> None:
+        self.alive = 0
+        """How many are running now."""
+        self._strong: set[asyncio.Task[None]] = set()
+        self._idle: anyio.Event | None = None
+
+    def spawn(self, work: Callable[[OwnedTask[T]], Awaitable[T]]) -> OwnedTask[T]:
+        """Start work that outlives its caller; never waits.
+
+        Args:
+            work: Called with its own task, so that it can see whether anybody still waits.
+        """
+        owned: OwnedTask[T] = OwnedTask()
+        if sniffio.current_async_library() == "trio":
+            import trio  # noqa: PLC0415 - only where trio runs already
+
+            trio.lowlevel.spawn_system_task(
+                owned.run, work, self, name="amplitude_async request", context=contextvars.copy_context()
+            )
+        else:
+            # asyncio itself keeps only a weak reference.
+            task = asyncio.get_running_loop().create_task(owned.run(work, self))
+            self._strong.add(task)
+            task.add_done_callback(self._strong.discard)
+        self.alive += 1
+        return owned
+
+    def finished(self) -> None:
+        """Note the end of one task."""
+        self.alive -= 1
+        if self.alive == 0 and self._idle is not None:
+            self._idle.set()
+
+    async def join(self, seconds: float) -> bool:
+        """Wait until no task runs, at most so long; say whether that was reached."""
+        with anyio.move_on_after(seconds):
+            while self.alive:
+                if self._idle is None or self._idle.is_set():
+                    self._idle = anyio.Event()
+                await self._idle.wait()
+        return self.alive == 0

@@ -1,0 +1,110 @@
+"""A call as data: which API, path, credential, query and body, and how to read the answer.
+
+A Call holds no key. The body is rendered with it at the moment of sending, so that no Call, no traceback and no log can show one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from urllib.parse import quote
+
+from amplitude_async._protocol.codec import MalformedError, decode, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from amplitude_async._protocol.hosts import Api
+
+__all__ = ["Call", "Credential", "Form", "Kind", "Upload", "query_text", "read_json_object", "read_text_or_json"]
+
+Kind = Literal["ingestion", "query", "stream"]
+Credential = Literal["in_body", "project"]
+"""``in_body``: the project's API key in the body. ``project``: HTTP Basic with API key and secret key."""
+
+
+class Upload(NamedTuple):
+    """A JSON body of events: ``{"api_key": ..., "events": [...], "options": ...}``."""
+
+    events: tuple[bytes, ...]
+    options: bytes | None = None
+
+    content_type = "application/json"
+
+    def render(self, api_key: str) -> bytes:
+        """Return the bytes that go on the wire."""
+        options = b"" if self.options is None else b',"options":' + self.options
+        return b'{"api_key":' + encode(api_key) + b',"events":[' + b",".join(self.events) + b"]" + options + b"}"
+
+
+class Form(NamedTuple):
+    """A form body: the API key and fields that are JSON text."""
+
+    fields: tuple[tuple[str, str], ...]
+
+    content_type = "application/x-www-form-urlencoded"
+
+    def render(self, api_key: str) -> bytes:
+        """Return the bytes that go on the wire."""
+        return query_text((("api_key", api_key), *self.fields)).encode()
+
+
+class Call(NamedTuple):
+    """One request to one API.
+
+    Attributes:
+        api: Decides the host.
+        kind: Decides the limits.
+        method: The HTTP method.
+        path: The API's own path.
+        credential: Which credential it carries, and how.
+        reads: Turns the bytes of a 2xx answer into the result; raises MalformedError.
+        repeatable: Whether it may be sent again after an outcome that is unknown.
+        query: Decoded names and values, in order.
+        body: The body, without its key.
+        insert_ids: The ids of the events it carries.
+    """
+
+    api: Api
+    kind: Kind
+    method: str
+    path: str
+    credential: Credential
+    reads: Callable[[bytes], Any]
+    repeatable: bool
+    query: tuple[tuple[str, str], ...] = ()
+    body: Upload | Form | None = None
+    insert_ids: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        # Queries and bodies hold users' data: they are in no text form.
+        return f"<Call {self.method} {self.path}>"
+
+
+def query_text(pairs: tuple[tuple[str, str], ...]) -> str:
+    """Percent-encode pairs so that nothing in them can change the structure of a query or form."""
+    return "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in pairs)
+
+
+def read_json_object(body: bytes) -> dict[str, Any]:
+    """Read an answer that must be a JSON object.
+
+    Raises:
+        MalformedError: It is not.
+    """
+    answer = decode(body)
+    if not isinstance(answer, dict):
+        message = f"a JSON {type(answer).__name__} where an object was expected"
+        raise MalformedError(message)
+    return answer
+
+
+def read_text_or_json(body: bytes) -> Any:  # noqa: ANN401 - this is where JSON enters
+    """Read the answer of the identify family: the text ``success``, or a JSON object.
+
+    Raises:
+        MalformedError: It is neither.
+    """
+    text = body.decode("utf-8-sig", "replace").strip()
+    if text == "success":
+        return text
+    return read_json_object(body)

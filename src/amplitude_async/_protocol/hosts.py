@@ -1,0 +1,178 @@
+"""Which origin serves which API in which region, and what an endpoint may look like.
+
+Amplitude's pages: https://amplitude.com/docs/apis/analytics/http-v2 and https://amplitude.com/docs/apis/analytics/dashboard-rest
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, cast
+
+from amplitude_async.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Api", "Endpoint", "Region", "parse_endpoint", "resolve"]
+
+Region = Literal["us", "eu"]
+Api = Literal["ingestion", "dashboard"]
+
+ORIGINS: Final[Mapping[str, Mapping[str, str]]] = {
+    "us": {"ingestion": "https://api2.amplitude.com", "dashboard": "https://amplitude.com"},
+    "eu": {"ingestion": "https://api.eu.amplitude.com", "dashboard": "https://analytics.eu.amplitude.com"},
+}
+
+_SHAPE: Final = re.compile(
+    r"(?P<scheme>https?)://"
+    r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9.])?)"
+    r"(?::(?P<port>[1-9][0-9]{0,4}))?"
+    r"(?P<path>(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*)*)",
+    re.IGNORECASE,
+)
+_MAX_PORT: Final = 65535
+_MAX_HOST: Final = 253
+
+
+class Endpoint(NamedTuple):
+    """Where requests go: an origin, and a path that is put before every API's own.
+
+    Attributes:
+        origin: ``https://host`` or ``https://host:port``, in lower case.
+        prefix: ``""`` or a path without a trailing slash.
+    """
+
+    origin: str
+    prefix: str
+
+    @property
+    def is_clear_text(self) -> bool:
+        """Whether requests travel without TLS."""
+        return self.origin.startswith("http:")
+
+    def url(self, path: str) -> str:
+        """Return the full address of an API's path."""
+        return f"{self.origin}{self.prefix}{path}"
+
+
+def parse_endpoint(name: str, value: object, *, allow_clear_text: bool) -> Endpoint:
+    """Read an endpoint the user gave.
+
+    A trailing slash is harmless and a path is kept as a prefix. The text itself is not repeated in errors: it may hold a password.
+
+    Args:
+        name: What the user calls it, for errors.
+        value: The text.
+        allow_clear_text: Whether ``http://`` is allowed beyond loopback.
+
+    Raises:
+        ConfigurationError: Anything else than scheme, host, port and path; clear text beyond loopback; a link-local address.
+    """
+    if not isinstance(value, str):
+        message = f"{name} must be text such as 'https://api2.amplitude.com', not {type(value).__name__}."
+        raise ConfigurationError(message)
+    match = _SHAPE.fullmatch(value)
+    if match is None:
+        raise ConfigurationError(f"{name} is refused: {_fault(value)}")  # noqa: TRY003, EM102 - one sentence, two halves
+    scheme, host, path = match["scheme"].lower(), match["host"].lower(), match["path"]
+    port = int(match["port"]) if match["port"] else None
+    if len(host) > _MAX_HOST or ".." in host or (port or 0) > _MAX_PORT:
+        message = f"{name} is refused: its host or port is not one."
+        raise ConfigurationError(message)
+    if any(segment in {".", ".."} for segment in path.lower().replace("%2e", ".").split("/")):
+        message = f"{name} is refused: its path has dot segments; write the path out."
+        raise ConfigurationError(message)
+    address = _address(name, host)
+    if address is not None and (address.is_link_local or address.is_unspecified or address.is_multicast):
+        message = f"{name} is refused: link-local, unspecified and multicast addresses are no Amplitude endpoint."
+        raise ConfigurationError(message)
+    is_loopback = host == "localhost" if address is None else address.is_loopback
+    if scheme == "http" and not is_loopback and not allow_clear_text:
+        message = f"{name} is refused: it would send keys and events in clear text; use https:// (or allow_clear_text=True)."
+        raise ConfigurationError(message)
+    is_default_port = port in {None, 443 if scheme == "https" else 80}
+    return Endpoint(f"{scheme}://{host}" if is_default_port else f"{scheme}://{host}:{port}", path.rstrip("/"))
+
+
+def _address(name: str, host: str) -> IPv4Address | IPv6Address | None:
+    is_literal = host.startswith("[") or host.rstrip(".").rpartition(".")[2].isdigit()
+    try:
+        address = ip_address(host.strip("[]"))
+    except ValueError:
+        if is_literal:
+            message = f"{name} is refused: its host is not a valid address."
+            raise ConfigurationError(message) from None
+        return None
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
+
+
+def _fault(value: str) -> str:
+    scheme, separator, rest = value.partition("://")
+    if not value.isascii() or not value.isprintable() or any(sign in value for sign in " \\"):
+        return "it holds white space, control characters, a backslash or non-ASCII text (write such a host in punycode)."
+    if not separator:
+        return "its scheme is missing; write it as https://host."
+    if scheme.lower() not in {"http", "https"}:
+        return "only https:// (and http:// on loopback) is spoken here."
+    if "@" in rest.split("/", 1)[0]:
+        return "user names and passwords do not belong into it; pass api_key and secret_key instead."
+    if "?" in rest or "#" in rest:
+        return "a query or fragment does not belong into it; give scheme, host and at most a path."
+    return "its host, port or path is not a valid one."
+
+
+def _region(name: str, value: object) -> Region:
+    if value in {"us", "eu"}:
+        return cast("Region", value)
+    message = f"{name} must be 'us' or 'eu', not {value!r:.40}."
+    raise ConfigurationError(message)
+
+
+def resolve(
+    given: Mapping[str, object], environment: Mapping[str, str], *, allow_clear_text: bool
+) -> dict[Api, Endpoint]:
+    """Decide the endpoint of every API.
+
+    Explicit endpoint beats explicit ``base_url`` beats explicit ``region`` beats the same three of the environment beats US. An
+    explicit ``base_url`` or ``region`` hides the environment's endpoints, so that a test pointed at a sandbox never reaches
+    production.
+
+    Args:
+        given: ``region``, ``base_url``, ``token_endpoint``, ``dashboard_endpoint`` as arguments; ``None`` and ``""`` are absent.
+        environment: The variables, e.g. ``AMPLITUDE_REGION``.
+        allow_clear_text: Whether ``http://`` is allowed beyond loopback.
+
+    Raises:
+        ConfigurationError: A value is wrong; names the argument or the variable.
+    """
+
+    def parsed(name: str, value: object) -> Endpoint:
+        return parse_endpoint(name, value, allow_clear_text=allow_clear_text)
+
+    endpoints: dict[Api, Endpoint] = {}
+    is_hidden = bool(given.get("base_url") or given.get("region"))
+    variables = {} if is_hidden else environment
+    region = _region("region", given["region"]) if given.get("region") else None
+    base_url = parsed("base_url", given["base_url"]) if given.get("base_url") else None
+    env_base = variables.get("AMPLITUDE_BASE_URL")
+    env_region = variables.get("AMPLITUDE_REGION")
+    names: tuple[tuple[Api, str], ...] = (("ingestion", "token_endpoint"), ("dashboard", "dashboard_endpoint"))
+    for api, name in names:
+        variable = f"AMPLITUDE_{name.upper()}"
+        if given.get(name):
+            endpoints[api] = parsed(name, given[name])
+        elif base_url is not None:
+            endpoints[api] = base_url
+        elif region is not None:
+            endpoints[api] = parsed("region", ORIGINS[region][api])
+        elif variables.get(variable):
+            endpoints[api] = parsed(variable, variables[variable])
+        elif env_base:
+            endpoints[api] = parsed("AMPLITUDE_BASE_URL", env_base)
+        else:
+            chosen = _region("AMPLITUDE_REGION", env_region) if env_region else "us"
+            endpoints[api] = parsed("region", ORIGINS[chosen][api])
+    return endpoints

@@ -1,0 +1,297 @@
+"""What an answer, or the lack of one, means for the call: the rules of retrying, in words.
+
+1. A 2xx that reads as the API documents is a success. One that does not is never a success: the data may have arrived
+   (``unknown``), so what can be repeated is repeated.
+2. 429 and 503 mean not ingested (``not_sent``); so does a request of which no byte of the body left. Any call may be repeated.
+3. 408, 425 and every other 5xx, and a request that broke after its body began, leave the outcome ``unknown``: repeat what is
+   repeatable.
+4. Everything else is Amplitude's final word (``rejected``). No redirect is followed.
+5. If any attempt of a call was ``unknown``, the call as a whole is.
+
+Retry advice: https://amplitude.com/docs/apis/analytics/http-v2
+"""
+
+from __future__ import annotations
+
+import re
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+
+from amplitude_async import errors
+from amplitude_async._protocol.codec import MalformedError, decode
+from amplitude_async._protocol.masking import mask
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from amplitude_async._protocol.call import Call
+    from amplitude_async.errors import Outcome, RequestSummary
+
+__all__ = ["Failure", "Reply", "Verdict", "judge", "retry_after", "sift"]
+
+MAX_HINT: Final = 600.0
+"""A server's wish to wait is honoured up to 10 minutes."""
+
+NOT_SENT: Final = frozenset({429, 503})
+RETRIED: Final = frozenset({408, 425, 429})
+FIRST_SERVER_ERROR: Final = 500
+
+
+class Reply(NamedTuple):
+    """A complete answer, or as much of one as its limit allowed.
+
+    Attributes:
+        status: The HTTP status.
+        headers: Names in lower case.
+        body: The decoded body.
+        fault: Why the body is not complete or not readable; ``""`` if it is.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    fault: str = ""
+
+    def __repr__(self) -> str:
+        return f"<Reply {self.status}, {len(self.body)} bytes>"
+
+
+class Failure(NamedTuple):
+    """No answer.
+
+    Attributes:
+        kind: ``timeout``: a limit passed; ``connect``: no connection; ``broken``: it broke; ``refused``: TLS said no.
+        is_sent: Whether any byte of the body may have left.
+        reason: What happened, for people.
+        detail: The HTTP library's own words, masked.
+    """
+
+    kind: Literal["timeout", "connect", "broken", "refused"]
+    is_sent: bool
+    reason: str
+    detail: str = ""
+
+
+class Verdict(NamedTuple):
+    """What one attempt came to.
+
+    Attributes:
+        value: The result, if ``error`` is ``None``.
+        error: The error, lacking only the facts of the call as a whole.
+        outcome: What became of the data in this attempt.
+        may_retry: Whether another attempt may be made.
+        wait: Seconds that the answer asked to wait, or ``None``.
+    """
+
+    value: Any = None
+    error: errors.TransportError | errors.ResponseError | errors.UnexpectedResponseError | None = None
+    outcome: Outcome = "rejected"
+    may_retry: bool = False
+    wait: float | None = None
+
+
+def judge(call: Call, answer: Reply | Failure, *, now: float, secrets: Iterable[str], target_is_clear: bool = False) -> Verdict:
+    """Say what one attempt came to.
+
+    Args:
+        call: What was asked.
+        answer: What came back.
+        now: Unix time in seconds, for ``Retry-After`` dates.
+        secrets: Texts that must appear in no message.
+        target_is_clear: Whether the request went out without TLS.
+    """
+    if isinstance(answer, Failure):
+        return _no_answer(call, answer)
+    if 200 <= answer.status < 300:  # noqa: PLR2004 - the success class
+        return _success(call, answer, secrets)
+    outcome: Outcome = "rejected"
+    may_retry = False
+    if answer.status in NOT_SENT:
+        outcome, may_retry = "not_sent", True
+    elif answer.status in RETRIED or answer.status >= FIRST_SERVER_ERROR:
+        outcome, may_retry = "unknown", call.repeatable
+    error = _refusal(answer, now=now, secrets=secrets)
+    wait = error.retry_after if isinstance(error, errors.RateLimitedError) else retry_after(answer.headers, now=now)
+    return Verdict(error=error, outcome=outcome, may_retry=may_retry, wait=wait)
+
+
+def _no_answer(call: Call, failure: Failure) -> Verdict:
+    kind = errors.RequestTimeoutError if failure.kind == "timeout" else errors.TransportError
+    outcome: Outcome = "unknown" if failure.is_sent else "not_sent"
+    # TLS that was refused stays refused within one call: the certificate does not change in seconds.
+    may_retry = failure.kind != "refused" and (call.repeatable or not failure.is_sent)
+    return Verdict(error=kind(failure.reason, detail=failure.detail), outcome=outcome, may_retry=may_retry)
+
+
+def _success(call: Call, reply: Reply, secrets: Iterable[str]) -> Verdict:
+    fault = reply.fault
+    if not fault:
+        try:
+            return Verdict(value=call.reads(reply.body))
+        except MalformedError as malformed:
+            fault = str(malformed)
+    data = _data(reply.body)
+    shown = mask(data if isinstance(data, str) else reply.body[:4096].decode("utf-8", "replace"), secrets)
+    words = f"; it begins: {shown}" if shown else "; it is empty"
+    message = f"Amplitude answered {reply.status}, but not with what this API documents ({fault}){words}"
+    error = errors.UnexpectedResponseError(message, status=reply.status, data=data)
+    return Verdict(error=error, outcome="unknown", may_retry=call.repeatable)
+
+
+def _data(body: bytes) -> Any:  # noqa: ANN401 - this is where JSON enters
+    try:
+        return decode(body)
+    except MalformedError:
+        return body.decode("utf-8-sig", "replace")
+
+
+_STATUS: Final[Mapping[int, type[errors.ResponseError]]] = {
+    400: errors.BadRequestError,
+    401: errors.AuthenticationError,
+    403: errors.AuthenticationError,
+    404: errors.NotFoundError,
+    413: errors.PayloadTooLargeError,
+    429: errors.RateLimitedError,
+}
+_BAD_KEY: Final = re.compile(r"invalid[ _-]?(?:api|secret)[ _-]?key|invalid api/secret", re.IGNORECASE)
+_HOST: Final = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?//(?:[^/?#@]*@)?([^/?#:@\s]+|\[[^\]]*\])")
+
+
+def _refusal(reply: Reply, *, now: float, secrets: Iterable[str]) -> errors.ResponseError:
+    status = reply.status
+    data = _data(reply.body)
+    words = _words(data)
+    kind = _STATUS.get(status, errors.ResponseError)
+    if status >= FIRST_SERVER_ERROR:
+        kind = errors.ServerError
+    elif 300 <= status < 400:  # noqa: PLR2004 - the redirect class
+        kind = errors.RedirectError
+    elif status == 400 and _BAD_KEY.search(words):  # noqa: PLR2004 - Bad Request
+        kind = errors.AuthenticationError
+    message = f"Request failed with status code {status}"
+    shown = mask(words, secrets)
+    target = ""
+    if kind is errors.RedirectError:
+        match = _HOST.match(reply.headers.get("location", ""))
+        target = mask(match[1].lower(), secrets) if match else ""
+        where = f" to {target}" if target else ""
+        shown = f"a redirect{where}, which is never followed; check the endpoint"
+    error = kind(f"{message}: {shown}" if shown else message, status=status, data=data, headers=dict(reply.headers))
+    if isinstance(error, errors.RedirectError):
+        error.target_host = target
+    if isinstance(error, errors.RateLimitedError):
+        members = data if isinstance(data, dict) else {}
+        error.retry_after = retry_after(reply.headers, now=now)
+        error.throttled_users = _mapping(members.get("throttled_users"))
+        error.throttled_devices = _mapping(members.get("throttled_devices"))
+        error.throttled_events = tuple(_indices(members.get("throttled_events")))
+    return error
+
+
+def _words(data: object) -> str:
+    """Find Amplitude's own words in any of the envelopes its APIs use."""
+    if isinstance(data, str):
+        return data
+    if not isinstance(data, dict):
+        return ""
+    error = data.get("error", data.get("message"))
+    if isinstance(error, dict):
+        metadata = error.get("metadata")
+        details = metadata.get("details") if isinstance(metadata, dict) else None
+        message = error.get("message")
+        parts = [part for part in (message, details) if isinstance(part, str)]
+        return ": ".join(parts)
+    if not isinstance(error, str):
+        return ""
+    missing = data.get("missing_field")
+    return f"{error} ({missing})" if isinstance(missing, str) else error
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _indices(value: object) -> list[int]:
+    if not isinstance(value, list):
+        return []
+    return [item for item in value if isinstance(item, int) and not isinstance(item, bool) and item >= 0]
+
+
+def retry_after(headers: Mapping[str, str], *, now: float) -> float | None:
+    """Read ``Retry-After`` as seconds to wait; ``None`` if it is absent or makes no sense."""
+    text = headers.get("retry-after", "").strip()
+    if not text:
+        return None
+    if text.isascii() and text.isdigit():
+        seconds = float(text[:12])
+    else:
+        try:
+            seconds = parsedate_to_datetime(text).timestamp() - now
+        except (ValueError, TypeError, OverflowError, IndexError):
+            return None
+        if seconds < 0:
+            return None
+    return min(seconds, MAX_HINT)
+
+
+class Sifted(NamedTuple):
+    """What to do with the events of a request that was refused as a whole.
+
+    Attributes:
+        refused: Positions that the answer names; they are final.
+        rest: ``resend`` the others at once, ``halve`` the request, or ``stop``: the answer is about no event in particular.
+    """
+
+    refused: frozenset[int]
+    rest: Literal["resend", "halve", "stop"]
+
+
+_INDEX_MAPS: Final = (
+    "events_with_invalid_fields",
+    "events_with_missing_fields",
+    "events_missing_required_fields",
+    "events_with_invalid_id_lengths",
+)
+
+
+def sift(error: errors.AmplitudeError, count: int) -> Sifted:
+    """Say which events of a refused upload are at fault.
+
+    A 400 that names events refuses just those. A 413, or a 400 that explains nothing, is halved, so that one bad event never takes
+    its neighbours along; both end at single events.
+
+    Args:
+        error: The refusal.
+        count: How many events the request carried.
+    """
+    nothing: frozenset[int] = frozenset()
+    if count < 2:  # noqa: PLR2004 - one event is its own culprit
+        return Sifted(nothing, "stop")
+    if isinstance(error, errors.PayloadTooLargeError):
+        return Sifted(nothing, "halve")
+    if not isinstance(error, errors.BadRequestError):
+        return Sifted(nothing, "stop")
+    members = error.data if isinstance(error.data, dict) else {}
+    refused = {index for name in _INDEX_MAPS for listed in _mapping(members.get(name)).values() for index in _indices(listed)}
+    refused.update(_indices(members.get("silenced_events")))
+    named = frozenset(index for index in refused if index < count)
+    if named:
+        return Sifted(named, "resend")
+    if isinstance(members.get("missing_field"), str):
+        return Sifted(nothing, "stop")
+    return Sifted(nothing, "halve")
+
+
+def finished(
+    verdicts: Sequence[Verdict], call: Call, request: RequestSummary
+) -> errors.TransportError | errors.ResponseError | errors.UnexpectedResponseError:
+    """Return the error of the last attempt, with the facts of the call as a whole."""
+    error = verdicts[-1].error
+    if error is None:
+        message = "finished() is for calls that failed"
+        raise RuntimeError(message)
+    outcomes = {verdict.outcome for verdict in verdicts}
+    error.outcome = "unknown" if "unknown" in outcomes else verdicts[-1].outcome
+    error.insert_ids = call.insert_ids
+    error.request = request
+    return error

@@ -1,0 +1,405 @@
+"""AsyncAmplitude: reads its configuration, owns the connection, hands out the calls."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from amplitude_async._io.caller import CLOSE_SECONDS, Caller, Connection, Policy, Settings
+from amplitude_async._io.chance import stamp
+from amplitude_async._protocol.hosts import resolve
+from amplitude_async.errors import ConfigurationError
+from amplitude_async.events import Defaults, epoch_ms
+from amplitude_async.exporting.export import Export, export_call
+from amplitude_async.options import DEFAULT_MAX_RETRIES, Backoff, Timeout, as_timeout, check_credential
+from amplitude_async.resources import dashboard, ingestion
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Iterable, Mapping
+    from datetime import date
+    from types import TracebackType
+
+    from amplitude_async._io.transport import HttpClient
+    from amplitude_async._protocol.hosts import Region
+    from amplitude_async.events import EventInput
+    from amplitude_async.resources.dashboard import Segmentation, UserActivity, UserSearch
+    from amplitude_async.resources.ingestion import TrackResult
+
+__all__ = ["AsyncAmplitude"]
+
+_CREDENTIALS: Final = (
+    "api_key",
+    "secret_key",
+    "org_api_key",
+    "org_secret_key",
+    "deployment_key",
+    "management_key",
+    "scim_token",
+)
+_VARIABLES: Final = ("AMPLITUDE_REGION", "AMPLITUDE_BASE_URL", "AMPLITUDE_TOKEN_ENDPOINT", "AMPLITUDE_DASHBOARD_ENDPOINT")
+_TRANSPORTS: Final = ("httpx", "httpx2", "aiohttp")
+MAX_RETRIES_LIMIT: Final = 100
+
+
+class _Unset:
+    """Tells "left out" from ``None`` in :meth:`AsyncAmplitude.with_options`."""
+
+    def __repr__(self) -> str:
+        return "UNSET"
+
+
+_UNSET: Final = _Unset()
+
+
+class AsyncAmplitude:
+    """The Amplitude client for async Python.
+
+    One client owns one shared ``httpx.AsyncClient``; make one per event loop and keep it for the life of the service. It works as
+    an async context manager, or without one if ``aclose()`` is called. Building it does no I/O. It belongs to the event loop of its
+    first use.
+
+    Credentials, ``region``, ``base_url`` and the two endpoints fall back to the environment (``AMPLITUDE_API_KEY``,
+    ``AMPLITUDE_SECRET_KEY``, ``AMPLITUDE_REGION``, ``AMPLITUDE_BASE_URL``, ``AMPLITUDE_TOKEN_ENDPOINT``,
+    ``AMPLITUDE_DASHBOARD_ENDPOINT``, ``AMPLITUDE_ORG_API_KEY`` ...), read here and nowhere else. An empty string counts as absent.
+
+    Args:
+        api_key: The project's API key.
+        secret_key: The project's secret key; needed by every dashboard call and by exports.
+        user_id: Given to events and identifications without one; ``None`` and ``""`` mean absent.
+        device_id: The same for device ids.
+        session_id: The same for session ids: ms since the epoch, or a datetime.
+        region: ``"us"`` (default) or ``"eu"``: where the project lives.
+        base_url: One origin that serves every API: the sandbox, a proxy. It gets every credential.
+        token_endpoint: The ingestion origin alone; it never gets the secret key.
+        dashboard_endpoint: The dashboard and export origin alone.
+        timeout: Seconds that one attempt may take (for streams: silence between bytes), or a :class:`Timeout`.
+        max_retries: Attempts after the first, 2 by default.
+        max_connections: Requests in flight at once; 50 by default, 8 on a client of your own.
+        trust_env: Take proxies and certificate files from the environment; off by default.
+        allow_clear_text: Allow ``http://`` endpoints beyond loopback; off by default.
+        http_client: An ``httpx.AsyncClient`` of your own, or anything with its ``build_request``, ``send`` and ``aclose``. It is
+            used as it is and never closed here.
+        transport: What the client that is built here stands on: ``"httpx"``, ``"httpx2"`` or ``"aiohttp"`` (extras).
+        ssl_context: A TLS context of your own. There is no switch that turns verification off.
+        backoff: How long to wait between attempts.
+        org_api_key: The organisation's API key (rarer APIs).
+        org_secret_key: The organisation's secret key.
+        deployment_key: The Experiment deployment key.
+        management_key: The Experiment management key.
+        scim_token: The SCIM key.
+
+    Raises:
+        ConfigurationError: The API key is missing, or an option makes no sense; names the argument and the variable.
+    """
+
+    def __init__(  # noqa: PLR0913 - the settings of one object
+        self,
+        api_key: str | None = None,
+        *,
+        secret_key: str | None = None,
+        user_id: str | None = None,
+        device_id: str | None = None,
+        session_id: object = None,
+        region: Region | None = None,
+        base_url: str | None = None,
+        token_endpoint: str | None = None,
+        dashboard_endpoint: str | None = None,
+        timeout: float | Timeout | None = None,
+        max_retries: int = DEFAULT_MAX_RETRIES,
+        max_connections: int | None = None,
+        trust_env: bool = False,
+        allow_clear_text: bool = False,
+        http_client: HttpClient | None = None,
+        transport: Literal["httpx", "httpx2", "aiohttp"] = "httpx",
+        ssl_context: ssl.SSLContext | None = None,
+        backoff: Backoff | None = None,
+        org_api_key: str | None = None,
+        org_secret_key: str | None = None,
+        deployment_key: str | None = None,
+        management_key: str | None = None,
+        scim_token: str | None = None,
+    ) -> None:
+        given = (api_key, secret_key, org_api_key, org_secret_key, deployment_key, management_key, scim_token)
+        credentials = {
+            name: check_credential(name, value) or check_credential(*_from_environment(name))
+            for name, value in zip(_CREDENTIALS, given, strict=True)
+        }
+        if credentials["api_key"] is None:
+            message = "The API key is missing: pass api_key=... or set AMPLITUDE_API_KEY."
+            raise ConfigurationError(message)
+        endpoints = resolve(
+            {
+                "region": region,
+                "base_url": base_url,
+                "token_endpoint": token_endpoint,
+                "dashboard_endpoint": dashboard_endpoint,
+            },
+            {name: os.environ[name] for name in _VARIABLES if os.environ.get(name)},
+            allow_clear_text=allow_clear_text,
+        )
+        if transport not in _TRANSPORTS:
+            message = f"transport must be one of {', '.join(_TRANSPORTS)}, not {transport!r:.40}."
+            raise ConfigurationError(message)
+        self._check_http_client(http_client)
+        if max_connections is not None:
+            max_connections = _whole("max_connections", max_connections, least=1, most=10_000)
+        settings = Settings(endpoints, credentials, transport, http_client, max_connections, trust_env, ssl_context)
+        policy = Policy(
+            as_timeout(timeout),
+            _whole("max_retries", max_retries, least=0, most=MAX_RETRIES_LIMIT),
+            Backoff() if backoff is None else backoff,
+        )
+        self._caller = Caller(Connection(settings), policy)
+        self._defaults = Defaults(user_id, device_id, _session(session_id))
+        self._is_view = False
+
+    @staticmethod
+    def _check_http_client(http_client: object) -> None:
+        if http_client is None:
+            return
+        missing = [name for name in ("build_request", "send", "aclose") if not callable(getattr(http_client, name, None))]
+        if missing:
+            message = f"http_client must be an httpx.AsyncClient or have its shape; {', '.join(missing)} is missing."
+            raise ConfigurationError(message)
+
+    def __repr__(self) -> str:
+        endpoints = self._caller.connection.settings.endpoints
+        state = " closed" if self._caller.connection.is_closed else ""
+        return f"<AsyncAmplitude{state} ingestion={endpoints['ingestion'].origin} dashboard={endpoints['dashboard'].origin}>"
+
+    async def __aenter__(self) -> AsyncAmplitude:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self, *, timeout: float = CLOSE_SECONDS) -> None:  # noqa: ASYNC109 - a limit for what is in flight
+        """Close the client: refuse new calls, let those in flight end, close every connection.
+
+        Safe to call again, and while being cancelled. On a view made by :meth:`with_options` it does nothing: the connection belongs
+        to the client the view was made of.
+
+        Args:
+            timeout: Seconds that requests in flight are given; then their connections are cut.
+        """
+        if not self._is_view:
+            await self._caller.aclose(timeout)
+
+    def with_options(
+        self,
+        *,
+        timeout: float | Timeout | _Unset = _UNSET,
+        max_retries: int | _Unset = _UNSET,
+        backoff: Backoff | _Unset = _UNSET,
+        user_id: str | _Unset | None = _UNSET,
+        device_id: str | _Unset | None = _UNSET,
+        session_id: object = _UNSET,
+    ) -> AsyncAmplitude:
+        """Return a cheap view of this client with other options; it shares the connections and the limiters.
+
+        Args:
+            timeout: As for the client.
+            max_retries: As for the client.
+            backoff: As for the client.
+            user_id: As for the client; ``None`` takes the default away.
+            device_id: The same.
+            session_id: The same.
+
+        Raises:
+            ConfigurationError: An option makes no sense.
+        """
+        policy, defaults = self._caller.policy, self._defaults
+        if not isinstance(timeout, _Unset):
+            policy = policy._replace(timeout=as_timeout(timeout))
+        if not isinstance(max_retries, _Unset):
+            policy = policy._replace(max_retries=_whole("max_retries", max_retries, least=0, most=MAX_RETRIES_LIMIT))
+        if not isinstance(backoff, _Unset):
+            policy = policy._replace(backoff=backoff)
+        changes = {"user_id": user_id, "device_id": device_id, "session_id": session_id}
+        changed = {name: value for name, value in changes.items() if value is not _UNSET}
+        if "session_id" in changed:
+            changed["session_id"] = _session(changed["session_id"])
+        view = object.__new__(type(self))
+        view._caller = Caller(self._caller.connection, policy)
+        view._defaults = defaults._replace(**changed)
+        view._is_view = True
+        return view
+
+    async def track(
+        self, events: EventInput | Iterable[EventInput], *, options: Mapping[str, object] | None = None
+    ) -> TrackResult:
+        """Upload one event, or a list of them, and wait until Amplitude has said yes.
+
+        An event is a plain mapping: ``event_type``, ``user_id`` or ``device_id`` (or the client's defaults), and whatever else
+        the HTTP V2 API takes. The original's 14 camelCase keys are accepted. An event without ``insert_id`` gets one, without
+        ``time`` the time of the call, so that a repeated upload is never counted twice. Your objects are not changed.
+
+        Lists longer than one request may carry (1,000 events, 900 kB) are split. Events that Amplitude refuses by name are taken
+        out and the others sent again at once.
+
+        Args:
+            events: One mapping or a list of mappings. Values may be anything that has a JSON form without loss: datetimes, Decimals,
+                UUIDs, Enums, dataclasses, sets and tuples too. ``time`` and ``session_id`` are ms since the epoch, or datetimes.
+            options: Amplitude's upload options; documented is ``{"min_id_length": n}`` (5 by default).
+
+        Returns:
+            ``{"code": 200, "server_upload_time": ms, "payload_size_bytes": n, "events_ingested": n}``.
+
+        Raises:
+            InvalidEventError: An event is refused here, with the path to the fault; nothing was sent.
+            PartialDeliveryError: Some events of a list were accepted, others were not.
+            BadRequestError: Amplitude refused the event, or every event of the list.
+            AuthenticationError: The key is invalid, or of the other region.
+            RateLimitedError: A user or device sends more than 30 events/s.
+            TransportError: No complete answer; ``.outcome`` says whether the events may have arrived.
+            UnexpectedResponseError: A 2xx answer that is not Amplitude's; the outcome is unknown.
+
+        Amplitude's page: https://amplitude.com/docs/apis/analytics/http-v2
+        """
+        return await ingestion.track(self._caller, events, options=options, defaults=self._defaults, stamp=stamp)
+
+    async def identify(self, identifications: EventInput | Iterable[EventInput]) -> Any:  # noqa: ANN401 - text or JSON
+        """Change properties of one user, or of several, without an event.
+
+        Args:
+            identifications: One mapping or a list: ``user_id`` or ``device_id`` (or the client's defaults), and
+                ``user_properties``: plain values, or operations such as ``{"$set": {...}, "$add": {...}}``. They pass through as
+                they are.
+
+        Returns:
+            Amplitude's answer: the text ``"success"``.
+
+        Raises:
+            InvalidEventError: An identification is refused here; nothing was sent.
+            PartialDeliveryError: Some of a long list were accepted, others were not.
+            AmplitudeError: As for :meth:`track`. An identification with ``$add``, ``$append`` or ``$prepend`` is not
+                repeated when its outcome is unknown.
+
+        Amplitude's page: https://amplitude.com/docs/apis/analytics/identify
+        """
+        return await ingestion.identify(self._caller, identifications, defaults=self._defaults)
+
+    async def group_identify(self, identifications: EventInput | Iterable[EventInput]) -> Any:  # noqa: ANN401 - as above
+        """Change properties of one group, or of several.
+
+        Args:
+            identifications: One mapping or a list: ``group_type``, ``group_value`` and ``group_properties`` (plain values or
+                operations).
+
+        Returns:
+            Amplitude's answer: the text ``"success"``.
+
+        Raises:
+            InvalidEventError: An identification is refused here; nothing was sent.
+            AmplitudeError: As for :meth:`identify`.
+
+        Amplitude's page: https://amplitude.com/docs/apis/analytics/group-identify
+        """
+        return await ingestion.group_identify(self._caller, identifications)
+
+    async def user_search(self, user: str | int) -> UserSearch:
+        """Find users by Amplitude id, device id, user id, or the beginning of a user id.
+
+        Args:
+            user: What to look for; not blank.
+
+        Returns:
+            ``{"type": ..., "matches": [{"amplitude_id": ..., "user_id": ...}]}``; ``type`` is ``"nomatch"`` when nobody was found.
+
+        Raises:
+            InvalidArgumentError: ``user`` is blank.
+            ConfigurationError: The client has no secret key.
+            AmplitudeError: Amplitude refused, or did not answer.
+
+        Amplitude's page: https://amplitude.com/docs/apis/analytics/dashboard-rest#user-search
+        """
+        return await dashboard.user_search(self._caller, user)
+
+    async def user_activity(
+        self, amplitude_id: int | str, *, offset: int | None = None, limit: int | None = None, **parameters: object
+    ) -> UserActivity:
+        """Ask for a user's summary and events.
+
+        Args:
+            amplitude_id: The Amplitude id; :meth:`user_search` gives it.
+            offset: How many of the newest events to skip, from 0.
+            limit: How many events to give, up to 1,000; more may come so that no session is cut.
+            **parameters: Further parameters of the API, such as ``direction="earliest"``.
+
+        Returns:
+            ``{"userData": {...}, "events": [...]}``; for an unknown id counts of zero and no events.
+
+        Raises:
+            InvalidArgumentError: The id is blank, or a bound makes no sense.
+            ConfigurationError: The client has no secret key.
+            AmplitudeError: Amplitude refused, or did not answer.
+
+        Amplitude's page: https://amplitude.com/docs/apis/analytics/dashboard-rest#user-activity
+        """
+        bounds = {name: value for name, value in (("offset", offset), ("limit", limit)) if value is not None}
+        return await dashboard.user_activity(self._caller, amplitude_id, {**bounds, **parameters})
+
+    async def event_segmentation(
+        self, *, e: Mapping[str, object] | str | list[Any], start: date | str, end: date | str, **parameters: object
+    ) -> Segmentation:
+        """Ask how often, or by how many, an event was done.
+
+        Args:
+            e: The event: a mapping such as ``{"event_type": "signup", "filters": [...], "group_by": [...]}`` or its JSON text.
+            start: First day, inclusive: a date, or ``YYYYMMDD``. Amplitude reads it in the project's time zone.
+            end: Last day, inclusive.
+            **parameters: Further parameters by Amplitude's names: ``e2``, ``m`` (``"uniques"``, ``"totals"``, ...), ``i`` (1, 7, 30,
+                -3600000), ``s``, ``g``, ``g2``, ``limit``, ``formula``, ``rollingWindow`` (or ``rolling_window``). Mappings and lists
+                go out as JSON.
+
+        Returns:
+            ``{"data": {"series": [[...]], "seriesLabels": [...], "xValues": [...]}}``.
+
+        Raises:
+            InvalidArgumentError: ``e`` is not an event definition, a bound is no date, or the start is after the end.
+            ConfigurationError: The client has no secret key.
+            AmplitudeError: Amplitude refused, or did not answer.
+
+        Amplitude's page: https://amplitude.com/docs/apis/analytics/dashboard-rest#event-segmentation
+        """
+        return await dashboard.event_segmentation(self._caller, e=e, start=start, end=end, parameters=parameters)
+
+    def export(self, *, start: date | str, end: date | str) -> Export:
+        """Return an export of raw events; nothing is sent until it is iterated over.
+
+        ``async for chunk in amplitude.export(...)`` gives the bytes of a zip of gzipped JSON lines as they arrive. The range goes by
+        upload time, in UTC, both hours inclusive; an hour is complete about two hours after it ended.
+
+        Args:
+            start: First hour: ``YYYYMMDDTHH``, a datetime (converted to UTC; naive means UTC), or a date (its first hour).
+            end: Last hour, inclusive: the same; a date means its last hour.
+
+        Returns:
+            An :class:`Export`. Iterating over it raises NotFoundError if the range has no data, UnexpectedResponseError if the
+            answer is not a zip, TransportError if the connection breaks.
+
+        Raises:
+            InvalidArgumentError: A bound is no hour, or the start is after the end.
+
+        Amplitude's page: https://amplitude.com/docs/apis/analytics/export
+        """
+        return Export(self._caller, export_call(start, end))
+
+
+def _from_environment(name: str) -> tuple[str, str | None]:
+    variable = f"AMPLITUDE_{name.upper()}"
+    return variable, os.environ.get(variable)
+
+
+def _whole(name: str, value: object, *, least: int, most: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        message = f"{name} must be a whole number from {least} to {most}."
+        raise ConfigurationError(message)
+    return value
+
+
+def _session(value: object) -> object:
+    return epoch_ms(value) if hasattr(value, "timestamp") else value  # type: ignore[arg-type]  # a datetime, by its method

@@ -1,0 +1,309 @@
+"""Every error that leaves the library, as one tree.
+
+    AmplitudeError
+      ConfigurationError            a key, an endpoint, an option is missing or wrong (also a ValueError)
+      InvalidArgumentError          an argument refused here, before sending; .argument (also a ValueError)
+        InvalidEventError           an event refused here; .path says where
+      ClosedError                   used after closing
+      TransportError                no complete answer; .detail
+        RequestTimeoutError         (also a builtin TimeoutError)
+      ResponseError                 Amplitude answered no: .status .data .headers
+        RedirectError               3xx; .target_host
+        BadRequestError             400
+        AuthenticationError         401, 403, and a 400 that says the key is invalid
+        NotFoundError               404
+        PayloadTooLargeError        413
+        RateLimitedError            429; .retry_after .throttled_users .throttled_devices .throttled_events
+        ServerError                 5xx
+      UnexpectedResponseError       2xx, but not what the API documents: .status .data
+      PartialDeliveryError          some events of a list were accepted, some were not: .delivered .failed
+
+Every error of a call that was sent answers two questions: what happened to the data (``outcome``) and under which
+``insert_ids`` it may be sent again without being counted twice. Facts are attributes; the message is for people.
+
+No message, ``repr`` or pickle of these errors contains a key, and the server's own answer (``data``), which may, is kept out
+of all three.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = [
+    "AmplitudeError",
+    "AuthenticationError",
+    "BadRequestError",
+    "ClosedError",
+    "ConfigurationError",
+    "InvalidArgumentError",
+    "InvalidEventError",
+    "NotFoundError",
+    "Outcome",
+    "PartialDeliveryError",
+    "PayloadTooLargeError",
+    "RateLimitedError",
+    "RedirectError",
+    "RequestSummary",
+    "RequestTimeoutError",
+    "ResponseError",
+    "ServerError",
+    "TransportError",
+    "UnexpectedResponseError",
+]
+
+Outcome = Literal["rejected", "not_sent", "unknown"]
+"""What became of the data of a failed call.
+
+``rejected``: Amplitude refused it. ``not_sent``: it was certainly not ingested. ``unknown``: it may have been; sending it again
+under the same ``insert_ids`` within 7 days is safe.
+"""
+
+
+class RequestSummary(NamedTuple):
+    """What was asked of whom, without headers, query or body.
+
+    Attributes:
+        method: The HTTP method.
+        origin: Scheme, host and port.
+        path: The path, without its query.
+        attempts: How many requests were made for the call.
+    """
+
+    method: str
+    origin: str
+    path: str
+    attempts: int
+
+
+class AmplitudeError(Exception):
+    """The root of every error this library raises.
+
+    Attributes:
+        outcome: What became of the data, or ``None`` if the error is not about a call that was sent.
+        insert_ids: The ids under which the events of the call may be repeated safely.
+        request: A summary of the request, or ``None`` if there was none.
+    """
+
+    outcome: Outcome | None = None
+    insert_ids: tuple[str, ...] = ()
+    request: RequestSummary | None = None
+
+    # What must not travel in a pickle: the server's answer may echo anything, a key included.
+    _unpickled = frozenset({"data", "headers"})
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        outcome: Outcome | None = None,
+        insert_ids: Sequence[str] = (),
+        request: RequestSummary | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.outcome = outcome
+        self.insert_ids = tuple(insert_ids)
+        self.request = request
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        state = {name: value for name, value in vars(self).items() if name not in self._unpickled}
+        return (_restored, (type(self), str(self), state))
+
+
+def _restored(kind: type[AmplitudeError], message: str, state: dict[str, Any]) -> AmplitudeError:
+    error = kind.__new__(kind, message)
+    Exception.__init__(error, message)
+    error.__dict__.update(state)
+    return error
+
+
+class ConfigurationError(AmplitudeError, ValueError):
+    """A key, an endpoint or an option is missing or wrong; the message names the argument and the variable."""
+
+
+class InvalidArgumentError(AmplitudeError, ValueError):
+    """An argument was refused here, before anything was sent.
+
+    Attributes:
+        argument: The name of the argument.
+    """
+
+    argument: str = ""
+
+    def __init__(self, message: str, *, argument: str = "") -> None:
+        super().__init__(message)
+        self.argument = argument
+
+
+class InvalidEventError(InvalidArgumentError):
+    """An event or identification was refused here, before anything was sent.
+
+    Attributes:
+        path: Where the fault lies, e.g. ``events[3].event_properties.price``.
+    """
+
+    path: str = ""
+
+    def __init__(self, message: str, *, path: str = "", argument: str = "events") -> None:
+        super().__init__(f"{path}: {message}" if path else message, argument=argument)
+        self.path = path
+
+
+class ClosedError(AmplitudeError):
+    """The client, or the export, was used after closing."""
+
+
+class TransportError(AmplitudeError):
+    """No complete answer came: the name did not resolve, the connection broke, TLS failed.
+
+    Attributes:
+        detail: The class and masked text of the HTTP library's own error.
+    """
+
+    detail: str = ""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        detail: str = "",
+        outcome: Outcome | None = None,
+        insert_ids: Sequence[str] = (),
+        request: RequestSummary | None = None,
+    ) -> None:
+        super().__init__(message, outcome=outcome, insert_ids=insert_ids, request=request)
+        self.detail = detail
+
+
+class RequestTimeoutError(TransportError, TimeoutError):
+    """A limit in time passed before the answer was complete."""
+
+
+class ResponseError(AmplitudeError):
+    """Amplitude answered, and the answer is no.
+
+    Attributes:
+        status: The HTTP status.
+        data: The answer: parsed JSON, else its text. Unmasked, so it is in no message and no pickle.
+        headers: The answer's headers, names in lower case.
+    """
+
+    status: int = 0
+    data: Any = None
+    headers: Mapping[str, str] = {}
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        data: Any = None,
+        headers: Mapping[str, str] | None = None,
+        outcome: Outcome | None = None,
+        insert_ids: Sequence[str] = (),
+        request: RequestSummary | None = None,
+    ) -> None:
+        super().__init__(message, outcome=outcome, insert_ids=insert_ids, request=request)
+        self.status = status
+        self.data = data
+        self.headers = {} if headers is None else headers
+
+
+class RedirectError(ResponseError):
+    """Amplitude's host answered with a redirect, which is never followed.
+
+    Attributes:
+        target_host: The host that the answer points to, or ``""`` if it names none.
+    """
+
+    target_host: str = ""
+
+
+class BadRequestError(ResponseError):
+    """400: something in the request is wrong; the message has Amplitude's own words."""
+
+
+class AuthenticationError(ResponseError):
+    """401, 403, or a 400 that says the API key is invalid. Check the key, the secret, and the region."""
+
+
+class NotFoundError(ResponseError):
+    """404. For an export: no data in the range."""
+
+
+class PayloadTooLargeError(ResponseError):
+    """413: one event alone is over Amplitude's limit (lists are split before this is raised)."""
+
+
+class RateLimitedError(ResponseError):
+    """429: too many requests.
+
+    Attributes:
+        retry_after: Seconds that the answer asked to wait, or ``None``.
+        throttled_users: Events per second of each throttled user.
+        throttled_devices: Events per second of each throttled device.
+        throttled_events: Positions, in the request, of the events that were throttled.
+    """
+
+    retry_after: float | None = None
+    throttled_users: Mapping[str, Any] = {}
+    throttled_devices: Mapping[str, Any] = {}
+    throttled_events: Sequence[int] = ()
+
+
+class ServerError(ResponseError):
+    """5xx: Amplitude has trouble. After a 503 the events were certainly not ingested."""
+
+
+class UnexpectedResponseError(AmplitudeError):
+    """A 2xx answer that is not what the API documents: an HTML page, an empty body, cut JSON.
+
+    Attributes:
+        status: The HTTP status.
+        data: The answer, as text or as what it parsed to; unmasked, so it is in no message and no pickle.
+    """
+
+    status: int = 0
+    data: Any = None
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        data: Any = None,
+        outcome: Outcome | None = None,
+        insert_ids: Sequence[str] = (),
+        request: RequestSummary | None = None,
+    ) -> None:
+        super().__init__(message, outcome=outcome, insert_ids=insert_ids, request=request)
+        self.status = status
+        self.data = data
+
+
+class PartialDeliveryError(AmplitudeError):
+    """Some events of a list were accepted, others were not.
+
+    Attributes:
+        delivered: Positions, in the caller's list, of the events that Amplitude accepted.
+        failed: The error of each of the others, by position.
+    """
+
+    delivered: tuple[int, ...] = ()
+    failed: Mapping[int, AmplitudeError] = {}
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        delivered: Sequence[int],
+        failed: Mapping[int, AmplitudeError],
+        outcome: Outcome | None = None,
+        insert_ids: Sequence[str] = (),
+        request: RequestSummary | None = None,
+    ) -> None:
+        super().__init__(message, outcome=outcome, insert_ids=insert_ids, request=request)
+        self.delivered = tuple(delivered)
+        self.failed = dict(failed)

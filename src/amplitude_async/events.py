@@ -1,0 +1,159 @@
+"""What callers build: events and identifications; their spelling, defaults and checks.
+
+Pure: the time and the ids that an event is given are arguments. Nothing here changes the caller's objects.
+
+Amplitude's pages: https://amplitude.com/docs/apis/analytics/http-v2 and https://amplitude.com/docs/apis/analytics/identify
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from amplitude_async.errors import InvalidEventError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+__all__ = ["ALIASES", "Defaults", "EventInput", "as_list", "has_unrepeatable_operation", "prepare"]
+
+EventInput = Mapping[str, Any]
+"""An event, an identification: any mapping with text keys. ``Any`` because its values are free-form JSON."""
+
+ALIASES: Final = {
+    "userId": "user_id",
+    "deviceId": "device_id",
+    "sessionId": "session_id",
+    "eventType": "event_type",
+    "eventProperties": "event_properties",
+    "userProperties": "user_properties",
+    "appVersion": "app_version",
+    "osName": "os_name",
+    "osVersion": "os_version",
+    "deviceBrand": "device_brand",
+    "deviceManufacturer": "device_manufacturer",
+    "deviceModel": "device_model",
+    "locationLat": "location_lat",
+    "locationLng": "location_lng",
+    # Amplitude itself spells these two in camelCase.
+    "product_id": "productId",
+    "revenue_type": "revenueType",
+}
+"""The 14 camelCase keys of the original, and the two whose snake_case is accepted. Only the top level is looked at."""
+
+IDENTITY_KEYS: Final = ("device_id", "session_id", "user_id")
+
+UNREPEATABLE: Final = frozenset({"$add", "$append", "$prepend"})
+"""Operations that change the outcome when they are applied twice (the insert-if-absent ones and ``$set`` do not)."""
+
+
+class Defaults(NamedTuple):
+    """Ids that a client gives to events which lack their own."""
+
+    user_id: object = None
+    device_id: object = None
+    session_id: object = None
+
+
+def as_list(argument: object, *, name: str, limit_hint: str = "") -> list[Mapping[str, Any]]:
+    """Return one mapping or a list of them as a list.
+
+    Raises:
+        InvalidEventError: The argument is neither, the list is empty, or an item is not a mapping.
+    """
+    if isinstance(argument, Mapping):
+        return [argument]
+    if isinstance(argument, (str, bytes, bytearray)) or not isinstance(argument, Sequence):
+        if hasattr(argument, "__iter__") and not isinstance(argument, (str, bytes, bytearray)):
+            argument = list(argument)  # a generator, a set, a deque: read once, here
+        else:
+            message = f"give one mapping or a list of them, not {type(argument).__name__}{limit_hint}"
+            raise InvalidEventError(message, path=name, argument=name)
+    items = list(argument)
+    if not items:
+        message = "the list is empty; give at least one mapping"
+        raise InvalidEventError(message, path=name, argument=name)
+    for index, item in enumerate(items):
+        if not isinstance(item, Mapping):
+            message = f"must be a mapping, not {type(item).__name__}"
+            raise InvalidEventError(message, path=f"{name}[{index}]", argument=name)
+    return items
+
+
+def prepare(
+    item: Mapping[str, Any],
+    *,
+    path: str,
+    defaults: Defaults,
+    needs_event_type: bool,
+    stamp: Callable[[], tuple[str, int]] | None,
+) -> dict[str, Any]:
+    """Return what is sent for one item: snake_case keys, default ids filled in, ``insert_id`` and ``time`` set.
+
+    Args:
+        item: The caller's mapping; it is not changed.
+        path: Where the item stands, for errors, e.g. ``events[3]``.
+        defaults: The client's own ids.
+        needs_event_type: Whether a missing ``event_type`` is refused (events) or not (identifications).
+        stamp: Gives an insert id and the time in ms, for events that lack them; ``None`` for identifications.
+
+    Raises:
+        InvalidEventError: A key is not text, ``event_type`` is missing, or both ids are.
+    """
+    argument = path.partition("[")[0]
+    # The order of the original's wire form: type and ids first, then the caller's order.
+    prepared: dict[str, Any] = {"event_type": None, "device_id": None, "session_id": None, "user_id": None}
+    for key, value in item.items():
+        if not isinstance(key, str):
+            message = f"key {key!r:.40} must be text, not {type(key).__name__}"
+            raise InvalidEventError(message, path=path, argument=argument)
+        prepared[ALIASES.get(key, key)] = value
+    for key in IDENTITY_KEYS:
+        if prepared[key] is None or prepared[key] == "":
+            default = getattr(defaults, key)
+            if default is None or default == "":
+                del prepared[key]
+            else:
+                prepared[key] = default
+    if prepared["event_type"] is None or prepared["event_type"] == "":
+        if needs_event_type:
+            message = "event_type is missing; give the name of the event"
+            raise InvalidEventError(message, path=f"{path}.event_type", argument=argument)
+        del prepared["event_type"]
+    if "user_id" not in prepared and "device_id" not in prepared:
+        message = "user_id and device_id are both missing; give one of them, here or to the client"
+        raise InvalidEventError(message, path=f"{path}.user_id", argument=argument)
+    if stamp is not None:
+        _stamp(prepared, stamp)
+    for key in ("time", "session_id"):
+        if key in prepared and hasattr(prepared[key], "timestamp"):
+            prepared[key] = epoch_ms(prepared[key])
+    return prepared
+
+
+def _stamp(prepared: dict[str, Any], stamp: Callable[[], tuple[str, int]]) -> None:
+    insert_id, time_ms = prepared.get("insert_id"), prepared.get("time")
+    if insert_id is None or insert_id == "" or time_ms is None:
+        new_id, now_ms = stamp()
+        if insert_id is None or insert_id == "":
+            prepared["insert_id"] = new_id
+        if time_ms is None:
+            prepared["time"] = now_ms
+
+
+def epoch_ms(instant: datetime) -> int:
+    """Return a datetime as milliseconds since the epoch, cut off, not rounded; a naive one is UTC."""
+    from datetime import UTC, datetime, timedelta  # noqa: PLC0415 - most events carry no datetime
+
+    aware = instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant
+    return (aware - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+
+
+def has_unrepeatable_operation(item: Mapping[str, Any]) -> bool:
+    """Say whether applying this identification twice may differ from applying it once."""
+    for key in ("user_properties", "group_properties"):
+        operations = item.get(key)
+        if isinstance(operations, Mapping) and not UNREPEATABLE.isdisjoint(operations):
+            return True
+    return False

@@ -1,0 +1,1 @@
+"""Raw data out of Amplitude."""

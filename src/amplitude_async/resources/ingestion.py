@@ -1,0 +1,310 @@
+"""Getting data in: events, identifications, group identifications.
+
+Amplitude's pages: https://amplitude.com/docs/apis/analytics/http-v2, https://amplitude.com/docs/apis/analytics/identify and
+https://amplitude.com/docs/apis/analytics/group-identify
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypedDict
+from urllib.parse import quote
+
+from amplitude_async._protocol.call import Call, Form, Upload, read_json_object, read_text_or_json
+from amplitude_async._protocol.codec import UnencodableError, encode
+from amplitude_async._protocol.verdict import sift
+from amplitude_async.errors import (
+    AmplitudeError,
+    BadRequestError,
+    InvalidArgumentError,
+    InvalidEventError,
+    PartialDeliveryError,
+    PayloadTooLargeError,
+    ResponseError,
+)
+from amplitude_async.events import Defaults, as_list, has_unrepeatable_operation, prepare
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from amplitude_async._protocol.call import Kind
+
+__all__ = ["Packed", "Runner", "TrackResult", "group_identify", "identify", "pack_events", "track"]
+
+MAX_EVENTS: Final = 1000
+"""Events in one request: documented as fewer than 2,000 (one page) or at most 2,000 (another)."""
+MAX_BODY_BYTES: Final = 900_000
+"""Documented as under 1 MB, which may mean 10^6 or 2^20."""
+MAX_EVENT_BYTES: Final = 999_000
+"""One event alone; beyond this no request could carry it."""
+MAX_IDENTIFICATIONS: Final = 1000
+"""Documented for groups as 1,024."""
+
+
+class TrackResult(TypedDict, total=False):
+    """What Amplitude says of an upload.
+
+    ``code`` is 200; ``server_upload_time`` is in ms since the epoch; ``payload_size_bytes`` is the size of the (last) request;
+    ``events_ingested`` is the number of this call's events.
+    """
+
+    code: int
+    server_upload_time: int
+    payload_size_bytes: int
+    events_ingested: int
+
+
+class Runner(Protocol):
+    """What can run a Call; the client's caller is one."""
+
+    def deadline(self, kind: Kind) -> float:
+        """Return when a call that begins now has to be over."""
+
+    async def run(self, call: Call, *, deadline: float | None = None) -> Any:  # noqa: ANN401 - this is where JSON enters
+        """Send a call, return what its answer says."""
+
+
+class Packed(NamedTuple):
+    """One item, checked and encoded once.
+
+    Attributes:
+        body: Its JSON.
+        size: What it takes of a request, in bytes.
+        insert_id: Its id, ``""`` if it has none.
+        is_repeatable: Whether sending it twice does no harm.
+    """
+
+    body: bytes
+    size: int
+    insert_id: str
+    is_repeatable: bool
+
+
+def _encoded(item: Mapping[str, Any], path: str) -> bytes:
+    try:
+        return encode(item)
+    except UnencodableError as refusal:
+        where, reason = refusal.where(path), refusal.reason
+    raise InvalidEventError(reason, path=where, argument=path.partition("[")[0])
+
+
+def pack_events(events: object, *, defaults: Defaults, stamp: Callable[[], tuple[str, int]]) -> list[Packed]:
+    """Check and encode events; all of them, before any is sent.
+
+    Args:
+        events: One mapping or a list of them.
+        defaults: The client's ids.
+        stamp: Gives an insert id and the time in ms.
+
+    Raises:
+        InvalidEventError: Anything is wrong with any of them; names the place.
+    """
+    packed: list[Packed] = []
+    for index, item in enumerate(as_list(events, name="events")):
+        path = f"events[{index}]"
+        event = prepare(item, path=path, defaults=defaults, needs_event_type=True, stamp=stamp)
+        body = _encoded(event, path)
+        if len(body) > MAX_EVENT_BYTES:
+            message = f"is {len(body):,} bytes of JSON; Amplitude takes less than 1 MB"
+            raise InvalidEventError(message, path=path)
+        packed.append(Packed(body, len(body) + 1, str(event["insert_id"]), is_repeatable=True))
+    return packed
+
+
+def _pack_identifications(items: list[Mapping[str, Any]], defaults: Defaults) -> list[Packed]:
+    packed: list[Packed] = []
+    for index, item in enumerate(items):
+        path = f"identifications[{index}]"
+        prepared = prepare(item, path=path, defaults=defaults, needs_event_type=False, stamp=None)
+        packed.append(_pack_identification(prepared, path))
+    return packed
+
+
+def _pack_identification(item: Mapping[str, Any], path: str) -> Packed:
+    body = _encoded(item, path)
+    # In a form it travels percent-encoded.
+    size = len(quote(body, safe="")) + 3
+    if size > MAX_EVENT_BYTES:
+        message = f"is {size:,} bytes when form-encoded; Amplitude takes less than 1 MB"
+        raise InvalidEventError(message, path=path, argument="identifications")
+    return Packed(body, size, "", is_repeatable=not has_unrepeatable_operation(item))
+
+
+def _pack_groups(items: list[Mapping[str, Any]]) -> list[Packed]:
+    packed: list[Packed] = []
+    for index, item in enumerate(items):
+        path = f"identifications[{index}]"
+        for name in ("group_type", "group_value"):
+            if item.get(name) is None or item.get(name) == "":
+                message = f"{name} is missing"
+                raise InvalidEventError(message, path=f"{path}.{name}", argument="identifications")
+        packed.append(_pack_identification(item, path))
+    return packed
+
+
+def split(packed: Sequence[Packed], *, max_count: int, max_bytes: int) -> list[list[int]]:
+    """Deal positions out to requests, in order, none over the limits unless it carries a single item."""
+    parts: list[list[int]] = []
+    size = 0
+    for index, item in enumerate(packed):
+        if not parts or len(parts[-1]) >= max_count or size + item.size > max_bytes:
+            parts.append([])
+            size = 0
+        parts[-1].append(index)
+        size += item.size
+    return parts
+
+
+async def _deliver(
+    runner: Runner, packed: Sequence[Packed], parts: list[list[int]], build: Callable[[list[Packed]], Call]
+) -> list[Any]:
+    """Send every part; take refused items out, halve what is refused without a reason, and say what became of each.
+
+    Raises:
+        PartialDeliveryError: Some were accepted, some were not.
+        AmplitudeError: None was accepted.
+    """
+    deadline = runner.deadline("ingestion")
+    pending = deque(parts)
+    answers: list[Any] = []
+    delivered: list[int] = []
+    failed: dict[int, AmplitudeError] = {}
+    while pending:
+        part = pending.popleft()
+        call = build([packed[index] for index in part])
+        error = await _answer_or_error(runner, call, deadline, answers)
+        if error is None:
+            delivered += part
+            continue
+        sifted = sift(error, len(part))
+        if sifted.rest == "resend":
+            failed |= {part[position]: error for position in sifted.refused}
+            rest = [index for position, index in enumerate(part) if position not in sifted.refused]
+            if rest:
+                pending.appendleft(rest)
+        elif sifted.rest == "halve":
+            middle = len(part) // 2
+            pending.extendleft((part[middle:], part[:middle]))
+        else:
+            failed |= dict.fromkeys(part, error)
+            if not isinstance(error, (BadRequestError, PayloadTooLargeError)):
+                # It is about the key, the server or the line, so the rest would fare no better.
+                for rest in pending:
+                    failed |= dict.fromkeys(rest, _unsent(error, [packed[index] for index in rest]))
+                break
+    if failed:
+        raise _summed_up(sorted(delivered), dict(sorted(failed.items())), packed)
+    return answers
+
+
+async def _answer_or_error(runner: Runner, call: Call, deadline: float, answers: list[Any]) -> AmplitudeError | None:
+    try:
+        answers.append(await runner.run(call, deadline=deadline))
+    except AmplitudeError as error:
+        return error.with_traceback(None)
+    return None
+
+
+def _unsent(error: AmplitudeError, items: Sequence[Packed]) -> AmplitudeError:
+    same = copy.copy(error)
+    if isinstance(error, ResponseError) and isinstance(same, ResponseError):
+        same.data, same.headers = error.data, error.headers
+    same.outcome = "not_sent"
+    same.insert_ids = tuple(item.insert_id for item in items if item.insert_id)
+    return same
+
+
+def _summed_up(delivered: list[int], failed: dict[int, AmplitudeError], packed: Sequence[Packed]) -> AmplitudeError:
+    first = next(iter(failed.values()))
+    insert_ids = [packed[index].insert_id for index in failed if packed[index].insert_id]
+    if not delivered:
+        first.insert_ids = tuple(insert_ids)
+        if any(error.outcome == "unknown" for error in failed.values()):
+            first.outcome = "unknown"
+        return first
+    outcomes = {error.outcome for error in failed.values()}
+    message = f"{len(delivered)} of {len(packed)} were accepted; position {next(iter(failed))} failed: {first}"
+    return PartialDeliveryError(
+        message,
+        delivered=delivered,
+        failed=failed,
+        outcome="unknown" if "unknown" in outcomes else first.outcome,
+        insert_ids=insert_ids,
+        request=first.request,
+    )
+
+
+async def track(
+    runner: Runner,
+    events: object,
+    *,
+    options: object,
+    defaults: Defaults,
+    stamp: Callable[[], tuple[str, int]],
+) -> TrackResult:
+    """Upload events; see :meth:`amplitude_async.AsyncAmplitude.track`."""
+    packed = pack_events(events, defaults=defaults, stamp=stamp)
+    encoded_options = _encoded_options(options)
+
+    def build(items: list[Packed]) -> Call:
+        return Call(
+            api="ingestion",
+            kind="ingestion",
+            method="POST",
+            path="/2/httpapi",
+            credential="in_body",
+            reads=read_json_object,
+            repeatable=True,
+            body=Upload(tuple(item.body for item in items), encoded_options),
+            insert_ids=tuple(item.insert_id for item in items),
+        )
+
+    answers = await _deliver(runner, packed, split(packed, max_count=MAX_EVENTS, max_bytes=MAX_BODY_BYTES), build)
+    result: TrackResult = answers[-1]
+    if len(answers) > 1:
+        # Each request counted its own; the call's count is theirs together.
+        result["events_ingested"] = len(packed)
+    return result
+
+
+def _encoded_options(options: object) -> bytes | None:
+    if options is None:
+        return None
+    if not isinstance(options, Mapping):
+        message = f"options must be a mapping such as {{'min_id_length': 3}}, not {type(options).__name__}"
+        raise InvalidArgumentError(message, argument="options")
+    try:
+        return encode(options)
+    except UnencodableError as refusal:
+        message = f"{refusal.where('options')}: {refusal.reason}"
+    raise InvalidArgumentError(message, argument="options")
+
+
+def _form_call(path: str, items: list[Packed]) -> Call:
+    listed = b"[" + b",".join(item.body for item in items) + b"]"
+    return Call(
+        api="ingestion",
+        kind="ingestion",
+        method="POST",
+        path=path,
+        credential="in_body",
+        reads=read_text_or_json,
+        repeatable=all(item.is_repeatable for item in items),
+        body=Form((("identification", listed.decode()),)),
+    )
+
+
+async def identify(runner: Runner, identifications: object, *, defaults: Defaults) -> Any:  # noqa: ANN401 - text or JSON
+    """Upload identifications; see :meth:`amplitude_async.AsyncAmplitude.identify`."""
+    packed = _pack_identifications(as_list(identifications, name="identifications"), defaults)
+    parts = split(packed, max_count=MAX_IDENTIFICATIONS, max_bytes=MAX_BODY_BYTES)
+    return (await _deliver(runner, packed, parts, lambda items: _form_call("/identify", items)))[-1]
+
+
+async def group_identify(runner: Runner, identifications: object) -> Any:  # noqa: ANN401 - text or JSON
+    """Upload group identifications; see :meth:`amplitude_async.AsyncAmplitude.group_identify`."""
+    packed = _pack_groups(as_list(identifications, name="identifications"))
+    parts = split(packed, max_count=MAX_IDENTIFICATIONS, max_bytes=MAX_BODY_BYTES)
+    return (await _deliver(runner, packed, parts, lambda items: _form_call("/groupidentify", items)))[-1]
