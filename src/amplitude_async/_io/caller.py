@@ -7,7 +7,7 @@ behind that queue for slots, and later calls starve.
 from __future__ import annotations
 
 import os
-import platform
+import sys
 import time
 import warnings
 from base64 import b64encode
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Caller", "Connection", "Policy", "Settings", "Stream"]
 
-USER_AGENT: Final = f"amplitude-async/{__version__} python/{platform.python_version()}"
+USER_AGENT: Final = f"amplitude-async/{__version__} python/{sys.version_info[0]}.{sys.version_info[1]}"
 CLOSE_SECONDS: Final = 10.0
 """How long closing waits for requests in flight, by default."""
 CONNECT_SHARE: Final = 0.9

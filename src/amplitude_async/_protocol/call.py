@@ -28,7 +28,10 @@ class Upload(NamedTuple):
     events: tuple[bytes, ...]
     options: bytes | None = None
 
-    content_type = "application/json"
+    @property
+    def content_type(self) -> str:
+        """What the body is."""
+        return "application/json"
 
     def render(self, api_key: str) -> bytes:
         """Return the bytes that go on the wire."""
@@ -41,7 +44,10 @@ class Form(NamedTuple):
 
     fields: tuple[tuple[str, str], ...]
 
-    content_type = "application/x-www-form-urlencoded"
+    @property
+    def content_type(self) -> str:
+        """What the body is."""
+        return "application/x-www-form-urlencoded"
 
     def render(self, api_key: str) -> bytes:
         """Return the bytes that go on the wire."""

@@ -14,7 +14,6 @@ Retry advice: https://amplitude.com/docs/apis/analytics/http-v2
 from __future__ import annotations
 
 import re
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from amplitude_async import errors
@@ -90,7 +89,7 @@ class Verdict(NamedTuple):
     wait: float | None = None
 
 
-def judge(call: Call, answer: Reply | Failure, *, now: float, secrets: Iterable[str], target_is_clear: bool = False) -> Verdict:
+def judge(call: Call, answer: Reply | Failure, *, now: float, secrets: Iterable[str]) -> Verdict:
     """Say what one attempt came to.
 
     Args:
@@ -98,7 +97,6 @@ def judge(call: Call, answer: Reply | Failure, *, now: float, secrets: Iterable[
         answer: What came back.
         now: Unix time in seconds, for ``Retry-After`` dates.
         secrets: Texts that must appear in no message.
-        target_is_clear: Whether the request went out without TLS.
     """
     if isinstance(answer, Failure):
         return _no_answer(call, answer)
@@ -225,6 +223,8 @@ def retry_after(headers: Mapping[str, str], *, now: float) -> float | None:
     if text.isascii() and text.isdigit():
         seconds = float(text[:12])
     else:
+        from email.utils import parsedate_to_datetime  # noqa: PLC0415 - nine modules, for an answer that is rare
+
         try:
             seconds = parsedate_to_datetime(text).timestamp() - now
         except (ValueError, TypeError, OverflowError, IndexError):
