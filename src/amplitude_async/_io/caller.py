@@ -114,14 +114,10 @@ class Connection:
         self._home: object = None
         self._pid = os.getpid()
         self._shut: anyio.Event | None = None
-        self._forms: tuple[str, ...] | None = None
 
     def secrets(self) -> tuple[str, ...]:
-        """Return every spelling of every credential, for masking."""
-        if self._forms is None:
-            keys = [secret.reveal() for secret in self.settings.credentials.values() if secret is not None]
-            self._forms = secret_forms(keys)
-        return self._forms
+        """Return every spelling of every credential, for masking; made anew each time, so that no object holds them."""
+        return secret_forms([secret.reveal() for secret in self.settings.credentials.values() if secret is not None])
 
     def enter(self) -> tuple[Transport, Slots]:
         """Return the transport and the slots, made on first use.
@@ -219,12 +215,12 @@ class Stream:
         self._connection = connection
         self._opened: OpenStream | None = opened
         self._call = call
-        self._request = request
+        self.request = request
         self._closing: OwnedTask[None] | None = None
         connection.keep(self)
 
     def __repr__(self) -> str:
-        return f"<download {self._request.path}>"
+        return f"<download {self.request.path}>"
 
     @property
     def is_closed(self) -> bool:
@@ -252,7 +248,7 @@ class Stream:
         await self.aclose()
         if chunk is None:
             return None
-        raise finished([judge(self._call, chunk, now=0.0, secrets=())], self._call, self._request)
+        raise finished([judge(self._call, chunk, now=0.0, secrets=tuple)], self._call, self.request)
 
     def _start_closing(self) -> None:
         opened, self._opened = self._opened, None
@@ -333,9 +329,7 @@ class Caller:
         verdicts: list[Verdict] = []
         while True:
             transport, slots = self.connection.enter()
-            remaining = deadline - backoff.clock()
-            limit = min(limits.attempt, remaining)
-            verdict = await self._attempt(call, transport, slots, limits, limit, len(verdicts) + 1)
+            verdict = await self._attempt(call, transport, slots, limits, deadline, len(verdicts) + 1)
             if verdict.error is None:
                 return verdict
             verdicts.append(verdict)
@@ -356,14 +350,19 @@ class Caller:
         return wait if backoff.clock() + wait < deadline else None
 
     async def _attempt(  # noqa: PLR0913 - the facts of one attempt
-        self, call: Call, transport: Transport, slots: Slots, limits: Limits, limit: float, number: int
+        self, call: Call, transport: Transport, slots: Slots, limits: Limits, deadline: float, number: int
     ) -> Verdict:
         is_stream = call.kind == "stream"
-        if limit <= 0:
-            return self._judged(call, Failure("timeout", is_sent=False, reason="the time for the whole call is over"))
-        if not is_stream and not await slots.take(min(limits.pool, limit)):
-            reason = f"no free connection within {min(limits.pool, limit):g} s; all {slots.total} are in use"
+        clock = self.policy.backoff.clock
+        patience = min(limits.pool, limits.attempt, deadline - clock())
+        if not is_stream and not await slots.take(patience):
+            reason = f"no free connection within {patience:.3g} s; all {slots.total} are in use"
             return self._judged(call, Failure("timeout", is_sent=False, reason=reason))
+        limit = min(limits.attempt, deadline - clock())
+        if limit <= 0:
+            if not is_stream:
+                slots.give_back()
+            return self._judged(call, Failure("timeout", is_sent=False, reason="the time for the whole call is over"))
 
         async def exchange(_: OwnedTask[Reply | Failure]) -> Reply | Failure:
             try:
@@ -385,7 +384,7 @@ class Caller:
         return self._judged(call, await self.tasks.spawn(exchange).wait())
 
     def _judged(self, call: Call, answer: Reply | Failure) -> Verdict:
-        return judge(call, answer, now=time.time(), secrets=self.connection.secrets())
+        return judge(call, answer, now=time.time(), secrets=self.connection.secrets)
 
     def _endpoint(self, call: Call) -> Endpoint:
         return self.connection.settings.endpoints[call.api]

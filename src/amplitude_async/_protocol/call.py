@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from amplitude_async._protocol.hosts import Api
 
-__all__ = ["Call", "Credential", "Form", "Kind", "Upload", "query_text", "read_json_object", "read_text_or_json"]
+__all__ = ["Call", "Credential", "Form", "Kind", "Upload", "query_text", "read_json_object", "read_text_or_json", "read_upload_answer"]
 
 Kind = Literal["ingestion", "query", "stream"]
 Credential = Literal["in_body", "project"]
@@ -91,17 +91,26 @@ def query_text(pairs: tuple[tuple[str, str], ...]) -> str:
     return "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in pairs)
 
 
-def read_json_object(body: bytes) -> dict[str, Any]:
+def read_json_object(body: bytes, *, strict: bool = False) -> dict[str, Any]:
     """Read an answer that must be a JSON object.
 
     Raises:
         MalformedError: It is not.
     """
-    answer = decode(body)
+    answer = decode(body, strict=strict)
     if not isinstance(answer, dict):
         message = f"a JSON {type(answer).__name__} where an object was expected"
         raise MalformedError(message)
     return answer
+
+
+def read_upload_answer(body: bytes) -> dict[str, Any]:
+    """Read the answer to an upload; a confused one is no confirmation, so this is strict.
+
+    Raises:
+        MalformedError: It is not a JSON object, or not one that can be trusted.
+    """
+    return read_json_object(body, strict=True)
 
 
 def read_text_or_json(body: bytes) -> Any:  # noqa: ANN401 - this is where JSON enters
@@ -113,4 +122,4 @@ def read_text_or_json(body: bytes) -> Any:  # noqa: ANN401 - this is where JSON 
     text = body.decode("utf-8-sig", "replace").strip()
     if text == "success":
         return text
-    return read_json_object(body)
+    return read_upload_answer(body)

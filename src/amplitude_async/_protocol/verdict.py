@@ -21,7 +21,7 @@ from amplitude_async._protocol.codec import MalformedError, decode
 from amplitude_async._protocol.masking import mask
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from amplitude_async._protocol.call import Call
     from amplitude_async.errors import Outcome, RequestSummary
@@ -89,26 +89,32 @@ class Verdict(NamedTuple):
     wait: float | None = None
 
 
-def judge(call: Call, answer: Reply | Failure, *, now: float, secrets: Iterable[str]) -> Verdict:
+def judge(call: Call, answer: Reply | Failure, *, now: float, secrets: Callable[[], Iterable[str]]) -> Verdict:
     """Say what one attempt came to.
 
     Args:
         call: What was asked.
         answer: What came back.
         now: Unix time in seconds, for ``Retry-After`` dates.
-        secrets: Texts that must appear in no message.
+        secrets: Gives the texts that must appear in no message; asked only when there is one.
     """
     if isinstance(answer, Failure):
         return _no_answer(call, answer)
     if 200 <= answer.status < 300:  # noqa: PLR2004 - the success class
-        return _success(call, answer, secrets)
+        fault = answer.fault
+        if not fault:
+            try:
+                return Verdict(value=call.reads(answer.body))
+            except MalformedError as malformed:
+                fault = str(malformed)
+        return _unreadable(call, answer, fault, secrets())
     outcome: Outcome = "rejected"
     may_retry = False
     if answer.status in NOT_SENT:
         outcome, may_retry = "not_sent", True
     elif answer.status in RETRIED or answer.status >= FIRST_SERVER_ERROR:
         outcome, may_retry = "unknown", call.repeatable
-    error = _refusal(answer, now=now, secrets=secrets)
+    error = _refusal(answer, now=now, secrets=tuple(secrets()))
     wait = error.retry_after if isinstance(error, errors.RateLimitedError) else retry_after(answer.headers, now=now)
     return Verdict(error=error, outcome=outcome, may_retry=may_retry, wait=wait)
 
@@ -121,13 +127,7 @@ def _no_answer(call: Call, failure: Failure) -> Verdict:
     return Verdict(error=kind(failure.reason, detail=failure.detail), outcome=outcome, may_retry=may_retry)
 
 
-def _success(call: Call, reply: Reply, secrets: Iterable[str]) -> Verdict:
-    fault = reply.fault
-    if not fault:
-        try:
-            return Verdict(value=call.reads(reply.body))
-        except MalformedError as malformed:
-            fault = str(malformed)
+def _unreadable(call: Call, reply: Reply, fault: str, secrets: Iterable[str]) -> Verdict:
     data = _data(reply.body)
     shown = mask(data if isinstance(data, str) else reply.body[:4096].decode("utf-8", "replace"), secrets)
     words = f"; it begins: {shown}" if shown else "; it is empty"

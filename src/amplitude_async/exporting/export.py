@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Final, Protocol
 from amplitude_async._protocol.call import Call, read_json_object
 from amplitude_async._protocol.dates import check_order, export_hour
 from amplitude_async._protocol.masking import mask
-from amplitude_async.errors import ClosedError, RequestSummary, UnexpectedResponseError
+from amplitude_async.errors import ClosedError, UnexpectedResponseError
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+    from amplitude_async.errors import RequestSummary
 
 __all__ = ["Export", "export_call"]
 
@@ -27,6 +29,7 @@ class Download(Protocol):
     """What an export needs of a stream."""
 
     status: int
+    request: RequestSummary
 
     async def next_chunk(self) -> bytes | None:
         """Wait for the next bytes, ``None`` at the end."""
@@ -138,6 +141,7 @@ class _Chunks:
         download = await self._opener.open(self._call)
         self._download = download
         first = b""
+        chunk: bytes | None = b""
         while len(first) < SIGNATURE_BYTES:
             chunk = await download.next_chunk()
             if chunk is None:
@@ -146,12 +150,18 @@ class _Chunks:
         if first[:SIGNATURE_BYTES] in SIGNATURES:
             return first
         await self.aclose()
+        error = self._not_a_zip(download, first)
+        # What the server said may echo a key: it is in the error's .data, not among the traceback's locals.
+        del first, chunk
+        raise error
+
+    def _not_a_zip(self, download: Download, first: bytes) -> UnexpectedResponseError:
         shown = mask(first[:QUOTED_BYTES].decode("utf-8", "replace"), self._opener.secrets())
         words = f"it begins: {shown}" if first else "it is empty"
         message = f"Amplitude answered {download.status}, but not with a zip; {words}"
-        request = RequestSummary(self._call.method, "", self._call.path, 1)
-        raise UnexpectedResponseError(
-            message, status=download.status, data=first.decode("utf-8", "replace"), outcome="unknown", request=request
+        text = first.decode("utf-8", "replace")
+        return UnexpectedResponseError(
+            message, status=download.status, data=text, outcome="unknown", request=download.request
         )
 
     async def aclose(self) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypedDict
 from urllib.parse import quote
 
-from amplitude_async._protocol.call import Call, Form, Upload, read_json_object, read_text_or_json
+from amplitude_async._protocol.call import Call, Form, Upload, read_text_or_json, read_upload_answer
 from amplitude_async._protocol.codec import UnencodableError, encode
 from amplitude_async._protocol.verdict import sift
 from amplitude_async.errors import (
@@ -255,7 +255,7 @@ async def track(
             method="POST",
             path="/2/httpapi",
             credential="in_body",
-            reads=read_json_object,
+            reads=read_upload_answer,
             repeatable=True,
             body=Upload(tuple(item.body for item in items), encoded_options),
             insert_ids=tuple(item.insert_id for item in items),
