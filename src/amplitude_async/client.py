@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from amplitude_async._io.caller import CLOSE_SECONDS, Caller, Connection, Policy, Settings
 from amplitude_async._io.chance import stamp
@@ -37,7 +37,12 @@ _CREDENTIALS: Final = (
     "management_key",
     "scim_token",
 )
-_VARIABLES: Final = ("AMPLITUDE_REGION", "AMPLITUDE_BASE_URL", "AMPLITUDE_TOKEN_ENDPOINT", "AMPLITUDE_DASHBOARD_ENDPOINT")
+_VARIABLES: Final = (
+    "AMPLITUDE_REGION",
+    "AMPLITUDE_BASE_URL",
+    "AMPLITUDE_TOKEN_ENDPOINT",
+    "AMPLITUDE_DASHBOARD_ENDPOINT",
+)
 _TRANSPORTS: Final = ("httpx", "httpx2", "aiohttp")
 MAX_RETRIES_LIMIT: Final = 100
 
@@ -168,12 +173,10 @@ class AsyncAmplitude:
         state = " closed" if self._caller.connection.is_closed else ""
         return f"<AsyncAmplitude{state} ingestion={endpoints['ingestion'].origin} dashboard={endpoints['dashboard'].origin}>"
 
-    async def __aenter__(self) -> AsyncAmplitude:
+    async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         await self.aclose()
 
     async def aclose(self, *, timeout: float = CLOSE_SECONDS) -> None:  # noqa: ASYNC109 - a limit for what is in flight
@@ -228,9 +231,7 @@ class AsyncAmplitude:
         view._is_view = True
         return view
 
-    async def track(
-        self, events: EventInput | Iterable[EventInput], *, options: Mapping[str, object] | None = None
-    ) -> TrackResult:
+    async def track(self, events: EventInput | Iterable[EventInput], *, options: Mapping[str, object] | None = None) -> TrackResult:
         """Upload one event, or a list of them, and wait until Amplitude has said yes.
 
         An event is a plain mapping: ``event_type``, ``user_id`` or ``device_id`` (or the client's defaults), and whatever else

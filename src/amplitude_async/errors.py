@@ -199,7 +199,7 @@ class ResponseError(AmplitudeError):
         message: str,
         *,
         status: int,
-        data: Any = None,
+        data: Any = None,  # noqa: ANN401 - this is where JSON enters
         headers: Mapping[str, str] | None = None,
         outcome: Outcome | None = None,
         insert_ids: Sequence[str] = (),
@@ -273,7 +273,7 @@ class UnexpectedResponseError(AmplitudeError):
         message: str,
         *,
         status: int,
-        data: Any = None,
+        data: Any = None,  # noqa: ANN401 - this is where JSON enters
         outcome: Outcome | None = None,
         insert_ids: Sequence[str] = (),
         request: RequestSummary | None = None,

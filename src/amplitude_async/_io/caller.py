@@ -349,9 +349,7 @@ class Caller:
             wait = max(wait, last.wait)
         return wait if backoff.clock() + wait < deadline else None
 
-    async def _attempt(  # noqa: PLR0913 - the facts of one attempt
-        self, call: Call, transport: Transport, slots: Slots, limits: Limits, deadline: float, number: int
-    ) -> Verdict:
+    async def _attempt(self, call: Call, transport: Transport, slots: Slots, limits: Limits, deadline: float, number: int) -> Verdict:
         is_stream = call.kind == "stream"
         clock = self.policy.backoff.clock
         patience = min(limits.pool, limits.attempt, deadline - clock())
@@ -425,4 +423,3 @@ class Caller:
     async def aclose(self, seconds: float = CLOSE_SECONDS) -> None:
         """Close the connection for every view."""
         await self.connection.aclose(seconds)
-

@@ -83,9 +83,7 @@ class OwnedTasks:
         if sniffio.current_async_library() == "trio":
             import trio  # noqa: PLC0415 - only where trio runs already
 
-            trio.lowlevel.spawn_system_task(
-                owned.run, work, self, name="amplitude_async request", context=contextvars.copy_context()
-            )
+            trio.lowlevel.spawn_system_task(owned.run, work, self, name="amplitude_async request", context=contextvars.copy_context())
         else:
             # asyncio itself keeps only a weak reference.
             task = asyncio.get_running_loop().create_task(owned.run(work, self))

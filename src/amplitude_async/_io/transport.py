@@ -159,7 +159,14 @@ class _MaskRecords(logging.Filter):
 
 
 _mask_records = _MaskRecords()
-_LOGGERS: Final = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.http2", "httpcore.proxy", "httpcore.socks")
+_LOGGERS: Final = (
+    "httpx",
+    "httpcore.connection",
+    "httpcore.http11",
+    "httpcore.http2",
+    "httpcore.proxy",
+    "httpcore.socks",
+)
 
 
 def _body_stream(module: Any) -> Any:  # noqa: ANN401 - a class made for the HTTP library at hand
@@ -212,7 +219,7 @@ class _Slot:
         """It has answered before, so its connection may be one that the server is about to close."""
 
 
-def _slot_transport(module: Any) -> Any:  # noqa: ANN401 - a class made for the HTTP library at hand
+def _slot_transport(module: Any) -> Any:  # noqa: ANN401, C901 - two small classes made for the HTTP library at hand
     """Make the transport class: many pools of one connection instead of one pool of many."""
 
     class SlotStream(module.AsyncByteStream):  # type: ignore[misc]  # the base is only known at run time
@@ -326,7 +333,7 @@ class Transport:
         secrets: Gives the texts that must appear in no message.
     """
 
-    def __init__(  # noqa: PLR0913 - the settings of one object
+    def __init__(
         self,
         *,
         kind: str,
@@ -386,9 +393,7 @@ class Transport:
         if self._kind == "aiohttp":
             pool = self._http.Limits(max_connections=self._size, max_keepalive_connections=self._size)
             return self._module.AiohttpTransport(verify=self._context(origin), limits=pool, trust_env=self._trust_env)
-        return self._module.AsyncHTTPTransport(
-            verify=self._context(origin), limits=limits, trust_env=False, proxy=self._proxy(origin)
-        )
+        return self._module.AsyncHTTPTransport(verify=self._context(origin), limits=limits, trust_env=False, proxy=self._proxy(origin))
 
     def _proxy(self, origin: str) -> Any:  # noqa: ANN401 - as above
         if not self._trust_env:
@@ -435,7 +440,10 @@ class Transport:
         if mark:
             url = url.copy_with(query=query.encode("ascii"))
         body = self._body_stream(wire.body)
-        headers = [(b"Host", url.netloc), *((name.encode("ascii"), value.encode("ascii")) for name, value in wire.headers.items())]
+        headers = [
+            (b"Host", url.netloc),
+            *((name.encode("ascii"), value.encode("ascii")) for name, value in wire.headers.items()),
+        ]
         if wire.body or wire.method != "GET":
             headers.append((b"Content-Length", b"%d" % len(wire.body)))
         extensions = {"timeout": wire.timeouts, "amplitude_repeatable": wire.is_repeatable}
@@ -518,7 +526,12 @@ class Transport:
         if "TimeoutException" in names or isinstance(error, TimeoutError):
             what = "the server did not read the request" if "WriteTimeout" in names else "the server fell silent"
             return Failure("timeout", is_sent=_is_sent(body), reason=f"{what} for longer than its time limit", detail=detail)
-        return Failure("broken", is_sent=_is_sent(body), reason="the connection broke before the answer was complete", detail=detail)
+        return Failure(
+            "broken",
+            is_sent=_is_sent(body),
+            reason="the connection broke before the answer was complete",
+            detail=detail,
+        )
 
     async def aclose(self) -> None:
         """Close what was built here; a client of the user's own is left open."""

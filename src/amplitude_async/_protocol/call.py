@@ -15,7 +15,17 @@ if TYPE_CHECKING:
 
     from amplitude_async._protocol.hosts import Api
 
-__all__ = ["Call", "Credential", "Form", "Kind", "Upload", "query_text", "read_json_object", "read_text_or_json", "read_upload_answer"]
+__all__ = [
+    "Call",
+    "Credential",
+    "Form",
+    "Kind",
+    "Upload",
+    "query_text",
+    "read_json_object",
+    "read_text_or_json",
+    "read_upload_answer",
+]
 
 Kind = Literal["ingestion", "query", "stream"]
 Credential = Literal["in_body", "project"]

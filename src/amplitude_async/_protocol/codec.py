@@ -135,7 +135,7 @@ def _number(value: float, path: tuple[str | int, ...]) -> float:
     return float(value)
 
 
-def _convert(value: object, path: tuple[str | int, ...], ancestors: set[int]) -> object:  # noqa: C901, PLR0911, PLR0912 - a table of types
+def _convert(value: object, path: tuple[str | int, ...], ancestors: set[int]) -> object:  # noqa: PLR0911 - a table of types
     if value is None or value is True or value is False:
         return value
     if isinstance(value, Enum):

@@ -74,7 +74,7 @@ def parse_endpoint(name: str, value: object, *, allow_clear_text: bool) -> Endpo
         raise ConfigurationError(message)
     match = _SHAPE.fullmatch(value)
     if match is None:
-        raise ConfigurationError(f"{name} is refused: {_fault(value)}")  # noqa: TRY003, EM102 - one sentence, two halves
+        raise ConfigurationError(f"{name} is refused: {_fault(value)}")  # noqa: EM102 - one sentence, two halves
     scheme, host, path = match["scheme"].lower(), match["host"].lower(), match["path"]
     port = int(match["port"]) if match["port"] else None
     if len(host) > _MAX_HOST or ".." in host or (port or 0) > _MAX_PORT:
@@ -131,9 +131,7 @@ def _region(name: str, value: object) -> Region:
     raise ConfigurationError(message)
 
 
-def resolve(
-    given: Mapping[str, object], environment: Mapping[str, str], *, allow_clear_text: bool
-) -> dict[Api, Endpoint]:
+def resolve(given: Mapping[str, object], environment: Mapping[str, str], *, allow_clear_text: bool) -> dict[Api, Endpoint]:
     """Decide the endpoint of every API.
 
     Explicit endpoint beats explicit ``base_url`` beats explicit ``region`` beats the same three of the environment beats US. An

@@ -5,7 +5,7 @@ Amplitude's page: https://amplitude.com/docs/apis/analytics/export
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from amplitude_async._protocol.call import Call, read_json_object
 from amplitude_async._protocol.dates import check_order, export_hour
@@ -97,12 +97,10 @@ class Export:
         self._chunks.append(chunks)
         return chunks
 
-    async def __aenter__(self) -> Export:
+    async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         await self.aclose()
 
     async def aclose(self) -> None:
@@ -160,9 +158,7 @@ class _Chunks:
         words = f"it begins: {shown}" if first else "it is empty"
         message = f"Amplitude answered {download.status}, but not with a zip; {words}"
         text = first.decode("utf-8", "replace")
-        return UnexpectedResponseError(
-            message, status=download.status, data=text, outcome="unknown", request=download.request
-        )
+        return UnexpectedResponseError(message, status=download.status, data=text, outcome="unknown", request=download.request)
 
     async def aclose(self) -> None:
         self._is_done = True

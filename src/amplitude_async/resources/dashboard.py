@@ -174,7 +174,10 @@ def event_definition(value: object, *, argument: str) -> str:
 
 def search_call(user: object) -> Call:
     """Describe a user search."""
-    return _query("/api/2/usersearch", {"user": _subject(user, argument="user", what="an Amplitude, device or user id, or a prefix")})
+    return _query(
+        "/api/2/usersearch",
+        {"user": _subject(user, argument="user", what="an Amplitude, device or user id, or a prefix")},
+    )
 
 
 def activity_call(amplitude_id: object, parameters: Mapping[str, object]) -> Call:

@@ -1,0 +1,83 @@
+"""What is done to the project: checks, types, tests of the built wheel, benchmarks."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2024.10.9"
+nox.options.sessions = ["lint", "types", "others", "tests"]
+nox.options.error_on_missing_interpreters = False
+nox.options.reuse_existing_virtualenvs = True
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+PYTHONS = nox.project.python_versions(PROJECT)
+RUNNING = f"{sys.version_info[0]}.{sys.version_info[1]}"
+
+
+def group(name: str) -> list[str]:
+    """Return a dependency group's requirements; nox reads them, so that any pip will do."""
+    return list(nox.project.dependency_groups(PROJECT, name))
+
+
+def install_wheel(session: nox.Session, *extras: str) -> None:
+    """Install the wheel that users would get, not the tree."""
+    folder = Path(session.create_tmp()).resolve() / "wheel"
+    shutil.rmtree(folder, ignore_errors=True)
+    session.run("python", "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), ".", silent=True)
+    (wheel,) = folder.glob("*.whl")
+    chosen = f"[{','.join(extras)}]" if extras else ""
+    session.install("--quiet", f"{wheel}{chosen}")
+    session.install("--quiet", "--force-reinstall", "--no-deps", str(wheel))
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, and who may import whom."""
+    session.install("--quiet", *group("lint"))
+    install_wheel(session)
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("lint-imports", "--no-cache")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check strict types, and whether every public name has a complete one."""
+    session.install("--quiet", *group("types"))
+    install_wheel(session, "sandbox")
+    session.run("mypy")
+    session.run("pyright", "--verifytypes", "amplitude_async", "--ignoreexternal")
+    session.run("pyright", "tests/typing")
+
+
+@nox.session(python=[python for python in PYTHONS if python != RUNNING])
+def others(session: nox.Session) -> None:
+    """Run the tests on every other Python that is present."""
+    session.install("--quiet", *group("test"))
+    install_wheel(session, "sandbox")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the tests on the running Python, with coverage, then on the others that are present."""
+    session.install("--quiet", *group("test"))
+    install_wheel(session, "sandbox")
+    session.run("coverage", "erase")
+    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run("coverage", "combine", "--quiet")
+    session.run("coverage", "report")
+
+
+@nox.session(default=False)
+def bench(session: nox.Session) -> None:
+    """Measure: each program's method is in its docstring."""
+    session.install("--quiet", *group("test"))
+    install_wheel(session, "sandbox")
+    for program in sorted(Path("benchmarks").glob("*.py")):
+        if not program.name.startswith("_") and program.name != "sink.py":
+            session.run("python", str(program), *session.posargs)
