@@ -121,14 +121,28 @@ class OpenStream:
 
     async def aclose(self) -> None:
         """Close the connection, whatever state the stream is in."""
-        network = self._response.extensions.get("network_stream") if hasattr(self._response, "extensions") else None
         with anyio.move_on_after(CLOSE_SECONDS, shield=True):
-            # The socket first: then the HTTP library's nested generators unwind by the error they meet, not by a cancellation.
-            if network is not None and not getattr(self._response, "is_closed", False):
-                await _quietly(network.aclose)
-            await _quietly(getattr(self._chunks, "aclose", _nothing))
-            await _quietly(self._response.aclose)
+            await _abort(self._response, self._chunks)
             await _quietly(self._close)
+
+
+async def _abort(response: Any, chunks: AsyncIterator[bytes]) -> None:  # noqa: ANN401 - the HTTP library's own type
+    """Close the connection of an answer that was perhaps not read to its end.
+
+    The socket goes first; then the HTTP library's nested generators are driven until they meet that error, and so unwind. Closing
+    the outermost would leave the inner ones to the garbage collector, of which trio rightly complains.
+    """
+    network = getattr(response, "extensions", {}).get("network_stream")
+    if network is not None and not getattr(response, "is_closed", False):
+        await _quietly(network.aclose)
+
+        async def drive() -> None:
+            async for _ in chunks:
+                pass
+
+        await _quietly(drive)
+    await _quietly(getattr(chunks, "aclose", _nothing))
+    await _quietly(response.aclose)
 
 
 async def _nothing() -> None:
@@ -509,7 +523,7 @@ class Transport:
         chunks = response.aiter_raw()
         async for chunk in chunks:
             if not reader.take(chunk):
-                await _quietly(chunks.aclose)
+                await _abort(response, chunks)
                 break
         return Reply(status, headers, bytes(reader.body), reader.fault or reader.end())
 
