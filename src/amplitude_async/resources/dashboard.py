@@ -136,14 +136,9 @@ def _query(path: str, parameters: Mapping[str, object]) -> Call:
 
 
 def _subject(value: object, *, argument: str, what: str) -> str:
-    """Return an id or search text, refused when it is blank."""
-    is_text = isinstance(value, str)
-    is_number = isinstance(value, int) and not isinstance(value, bool)
-    if not is_text and not is_number:
-        message = f"{argument} must be {what}, not {type(value).__name__}"
-        raise InvalidArgumentError(message, argument=argument)
-    text = str(value)
-    if not text.strip() or value == 0:
+    """Return an id or search text, refused when it is blank (zero and false are blank, as in the original)."""
+    text = query_value(value, argument=argument) if value else None
+    if text is None or not text.strip():
         message = f"{argument} is blank; give {what}"
         raise InvalidArgumentError(message, argument=argument)
     return text
@@ -188,7 +183,8 @@ def activity_call(amplitude_id: object, parameters: Mapping[str, object]) -> Cal
         if bound is not None and (isinstance(bound, bool) or not isinstance(bound, (int, str)) or str(bound).startswith("-")):
             message = f"{name} must be a whole number from 0"
             raise InvalidArgumentError(message, argument=name)
-    return _query("/api/2/useractivity", {"user": user, **{key: value for key, value in parameters.items() if key != "user"}})
+    rest = {key: value for key, value in parameters.items() if key != "user"}
+    return _query("/api/2/useractivity", {**rest, "user": user})
 
 
 def segmentation_call(e: object, start: object, end: object, parameters: Mapping[str, object]) -> Call:
