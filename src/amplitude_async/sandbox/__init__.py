@@ -1,0 +1,34 @@
+"""Amplitude on a loopback port, for demos, tests and laptops without an account.
+
+``Sandbox`` is loaded on first use, because it needs the extra ``sandbox`` (starlette and uvicorn) and because
+importing this package must not start or load a server.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from amplitude_async.sandbox.box import Sandbox as Sandbox
+    from amplitude_async.sandbox.limits import Limits as Limits
+
+__all__ = ["Limits", "Sandbox"]
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name when it is first asked for."""
+    if name == "Sandbox":
+        from amplitude_async.sandbox.box import Sandbox  # noqa: PLC0415 - the web framework loads on first use
+
+        return Sandbox
+    if name == "Limits":
+        from amplitude_async.sandbox.limits import Limits  # noqa: PLC0415 - kept beside Sandbox, and as lazy
+
+        return Limits
+    message = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(message)
+
+
+def __dir__() -> list[str]:
+    """Name what can be imported from here."""
+    return sorted(__all__)

@@ -1,0 +1,73 @@
+"""Serve the sandbox for other programs: ``python -m amplitude_async.sandbox --port 8765``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from amplitude_async.errors import ConfigurationError
+from amplitude_async.sandbox.box import Sandbox
+
+_BANNER = """\
+This is a sandbox, not Amplitude: what you send stays on this machine{where}.
+
+  listening on  {url}
+  API key       {api_key}
+  secret key    {secret}
+
+Point a client at it:
+
+  AsyncAmplitude({api_key!r}, secret_key="...", base_url="{url}")
+  export AMPLITUDE_BASE_URL={url}
+  curl {url}/2/httpapi -H 'Content-Type: application/json' \\
+    -d '{{"api_key":"{api_key}","events":[{{"user_id":"ada@example.org","event_type":"hello"}}]}}'
+
+Ctrl-C stops it."""
+
+
+def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m amplitude_async.sandbox", description="Amplitude's APIs on a local port, for tests and demos."
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=8765, help="port, 0 for a free one (default: %(default)s)")
+    parser.add_argument("--api-key", default="sandbox", help="accepted API key (default: %(default)s)")
+    parser.add_argument("--secret-key", default="sandbox", help="accepted secret key (default: sandbox)")
+    parser.add_argument("--store", metavar="FILE", help="SQLite file that keeps the data (default: memory)")
+    parser.add_argument("--strict", action="store_true", help="throttle, count costs, delay exports as Amplitude does")
+    parser.add_argument("--allow-remote", action="store_true", help="permit a --host that other machines can reach")
+    return parser.parse_args(given)
+
+
+def main(given: Sequence[str] | None = None) -> int:
+    """Serve until interrupted; returns the exit status."""
+    chosen = _arguments(given)
+    try:
+        box = Sandbox(
+            strict=chosen.strict,
+            store=chosen.store,
+            host=chosen.host,
+            port=chosen.port,
+            api_key=chosen.api_key,
+            secret_key=chosen.secret_key,
+            allow_remote=chosen.allow_remote,
+        )
+        box.start()
+    except (ConfigurationError, OSError, OverflowError) as error:
+        print(f"cannot start the sandbox: {error}", file=sys.stderr)
+        return 2
+    try:
+        where = f", in {chosen.store}" if chosen.store else ", in memory"
+        secret = "sandbox" if chosen.secret_key == "sandbox" else "(as given)"  # noqa: S105 - the documented test key
+        print(_BANNER.format(url=box.url, api_key=chosen.api_key, secret=secret, where=where), flush=True)
+        box.wait()
+    except KeyboardInterrupt:
+        print("stopped", flush=True)
+    finally:
+        box.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

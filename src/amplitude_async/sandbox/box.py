@@ -1,0 +1,224 @@
+"""The sandbox as a context manager: uvicorn on a loopback port, in a thread with an event loop of its own.
+
+Its own thread, so that a program on asyncio, on trio or on no loop at all can use it alike, and so that a blocked
+caller doesn't block the server it waits for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Final, Self
+
+import anyio.to_thread
+import uvicorn
+
+from amplitude_async.errors import ConfigurationError
+from amplitude_async.sandbox.limits import Limits
+from amplitude_async.sandbox.server import Service
+
+DEFAULT_PROJECT_ID: Final = 612_345
+_START_SECONDS: Final = 10.0
+_DRAIN_SECONDS: Final = 1  # what requests in flight get when the sandbox stops
+_LONGEST_HEADERS: Final = 65_536
+
+
+class _Config(uvicorn.Config):
+    """Settings that leave the logging of the host program alone."""
+
+    def configure_logging(self) -> None:
+        """Do nothing: uvicorn's own set-up changes loggers of the whole process."""
+
+
+class _Server(uvicorn.Server):
+    """A server that says when it listens."""
+
+    def __init__(self, config: uvicorn.Config, listening: threading.Event) -> None:
+        super().__init__(config)
+        self._listening = listening
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to serve, and tell who waits for it."""
+        await super().startup(sockets)
+        self._listening.set()
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether a host is this machine alone."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+class Sandbox:
+    """Amplitude on a free loopback port, while its ``with`` or ``async with`` block lasts.
+
+    Example:
+        ```python
+        with Sandbox() as box:
+            print(box.url)
+        ```
+
+    Attributes:
+        api_key: The one project API key that it accepts.
+        secret_key: The secret key that goes with it.
+        project_id: The project that exported rows name.
+    """
+
+    def __init__(  # noqa: PLR0913 - one keyword per thing that can be chosen
+        self,
+        *,
+        strict: bool = False,
+        store: str | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        api_key: str = "sandbox",
+        secret_key: str = "sandbox",  # noqa: S107 - the documented test key
+        project_id: int = DEFAULT_PROJECT_ID,
+        clock: Callable[[], float] = time.time,
+        allow_remote: bool = False,
+        limits: Limits | None = None,
+        export_delay: float | None = None,
+    ) -> None:
+        """Choose what to serve; nothing listens until the block is entered.
+
+        Args:
+            strict: Turn on throttling, quotas, query costs, the export delay, and a 400 for unknown events.
+            store: A SQLite file, which keeps what was sent; memory when left out.
+            host: Where to listen.
+            port: A port; 0 takes a free one.
+            api_key: The accepted API key.
+            secret_key: The accepted secret key.
+            project_id: The project's number.
+            clock: The server's clock: seconds since the epoch.
+            allow_remote: Permit a ``host`` that other machines can reach.
+            limits: Limits of your own, with or without ``strict``.
+            export_delay: Seconds from an hour's end until it can be exported; beats ``limits``.
+
+        Raises:
+            ConfigurationError: The host is not loopback and ``allow_remote`` is not set.
+        """
+        if not allow_remote and not is_loopback(host):
+            message = f"the sandbox listens on loopback only; {host!r} needs allow_remote=True"
+            raise ConfigurationError(message)
+        chosen = limits or (Limits.documented() if strict else Limits())
+        if export_delay is not None:
+            fields = {name: getattr(chosen, name) for name in Limits.__slots__}
+            chosen = Limits(**{**fields, "export_delay_s": export_delay})
+        self.api_key = api_key
+        self.secret_key = secret_key
+        self.project_id = project_id
+        self._strict = strict
+        self._store = store or ":memory:"
+        self._host = host
+        self._port = port
+        self._clock = clock
+        self._limits = chosen
+        self._server: _Server | None = None
+        self._thread: threading.Thread | None = None
+        self._url = ""
+
+    def __repr__(self) -> str:
+        """Show where it listens, not its keys."""
+        return f"<Sandbox {self._url or 'not running'}>"
+
+    @property
+    def url(self) -> str:
+        """Return the origin to give a client as ``base_url``; RuntimeError while it isn't running."""
+        if not self._url:
+            message = "the sandbox is not running: enter it with `with` or `async with`"
+            raise RuntimeError(message)
+        return self._url
+
+    def start(self) -> None:
+        """Listen and serve, in a thread; returns when requests are answered."""
+        if self._thread is not None:
+            message = "the sandbox is already running"
+            raise RuntimeError(message)
+        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+        listener = socket.create_server((self._host.strip("[]"), self._port), family=family, backlog=1024)
+        try:
+            service = Service(
+                api_key=self.api_key,
+                secret_key=self.secret_key,
+                project_id=self.project_id,
+                store=self._store,
+                strict=self._strict,
+                limits=self._limits,
+                clock=self._clock,
+            )
+        except BaseException:
+            listener.close()
+            raise
+        host, port = listener.getsockname()[:2]
+        listening = threading.Event()
+        config = _Config(
+            service.application(),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            http="h11",
+            ws="none",
+            loop="asyncio",
+            timeout_keep_alive=60,
+            timeout_graceful_shutdown=_DRAIN_SECONDS,
+            h11_max_incomplete_event_size=_LONGEST_HEADERS,
+            server_header=False,
+        )
+        self._server = _Server(config, listening)
+        self._thread = threading.Thread(target=_serve, args=(self._server, listener, service), name="amplitude-sandbox", daemon=True)
+        self._thread.start()
+        if not listening.wait(_START_SECONDS):
+            self.stop()
+            message = "the sandbox did not start"
+            raise RuntimeError(message)
+        self._url = f"http://[{host}]:{port}" if family == socket.AF_INET6 else f"http://{host}:{port}"
+
+    def stop(self) -> None:
+        """Stop serving, cut what is still in flight after a second, and free port, thread and database."""
+        server, thread = self._server, self._thread
+        self._server = self._thread = None
+        self._url = ""
+        if server is not None and thread is not None:
+            server.should_exit = True
+            thread.join()
+
+    def wait(self) -> None:
+        """Block until the server ends; for programs that only serve."""
+        while self._thread is not None and self._thread.is_alive():
+            self._thread.join(0.5)
+
+    def __enter__(self) -> Self:
+        """Start."""
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Stop."""
+        self.stop()
+
+    async def __aenter__(self) -> Self:
+        """Start, without blocking the event loop."""
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(self.start)
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Stop, without blocking the event loop, even when the caller is being cancelled."""
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(self.stop)
+
+
+def _serve(server: _Server, listener: socket.socket, service: Service) -> None:
+    """Run the server in this thread until it is told to stop, then release what it held."""
+    try:
+        asyncio.run(server.serve(sockets=[listener]))
+    finally:
+        listener.close()
+        service.close()

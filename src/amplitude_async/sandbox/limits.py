@@ -1,0 +1,192 @@
+"""What Amplitude would refuse for being too much or too soon: off by default, all on in a strict sandbox.
+
+Pure but for the counters it keeps; the clock is an argument. Figures from
+https://amplitude.com/docs/apis/analytics/http-v2, .../batch-event-upload and .../dashboard-rest.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from amplitude_async.sandbox.rules import Endpoint, Event, refusal
+
+HOUR: Final = 3600.0
+FIVE_MINUTES: Final = 300.0
+DAY_HOURS: Final = 24
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The limits in force; None switches one off. Rates are means over ``window_s`` seconds."""
+
+    v2_events_per_second: int | None = None
+    batch_events_per_second: int | None = None
+    window_s: float = 30.0
+    batch_daily_quota: int | None = None
+    cost_per_five_minutes: int | None = None
+    cost_per_hour: int | None = None
+    queries_in_flight: int | None = None
+    lookups_in_flight: int | None = None
+    lookups_per_hour: int | None = None
+    export_delay_s: float = 0.0
+
+    @classmethod
+    def documented(cls) -> Limits:
+        """Return what Amplitude documents."""
+        return cls(
+            v2_events_per_second=30,
+            batch_events_per_second=1000,
+            batch_daily_quota=500_000,
+            cost_per_five_minutes=1000,
+            cost_per_hour=108_000,
+            queries_in_flight=5,
+            lookups_in_flight=10,
+            lookups_per_hour=360,
+            export_delay_s=2 * HOUR,
+        )
+
+
+@dataclass(slots=True)
+class Window:
+    """A sum over the last ``length`` seconds."""
+
+    length: float
+    _entries: deque[tuple[float, int]] = field(default_factory=deque)
+    _sum: int = 0
+
+    def total(self, now: float) -> int:
+        """Return the sum of what was added within the window."""
+        while self._entries and self._entries[0][0] <= now - self.length:
+            self._sum -= self._entries.popleft()[1]
+        return self._sum
+
+    def add(self, now: float, amount: int) -> None:
+        """Count something that happened now."""
+        self._entries.append((now, amount))
+        self._sum += amount
+
+
+class UploadLimits:
+    """Rates and daily quotas per user and per device. A refused request counts for nothing."""
+
+    def __init__(self, limits: Limits) -> None:
+        """Start with empty windows."""
+        self._limits = limits
+        self._rates: dict[tuple[str, str, str], Window] = {}
+        self._days: dict[tuple[str, str], Counter[int]] = {}
+
+    def admit(self, events: list[Event], endpoint: Endpoint, now: float) -> None:
+        """Count a checked request, or refuse it (429) naming what is too fast and which events are concerned."""
+        threshold = self._limits.v2_events_per_second if endpoint.dedup_by_device else self._limits.batch_events_per_second
+        if threshold is None:
+            return
+        counts = Counter(pair for event in events for pair in _ids(event))
+        rates = {
+            (kind, value): (self._rate(endpoint, kind, value).total(now) + count) / self._limits.window_s
+            for (kind, value), count in counts.items()
+        }
+        slow_down = {pair: rate for pair, rate in rates.items() if rate > threshold}
+        exceeded = {} if endpoint.dedup_by_device else self._over_quota(counts, now)
+        if slow_down or exceeded:
+            refused = {*slow_down, *exceeded}
+            body: dict[str, object] = {
+                "eps_threshold": threshold,
+                "throttled_devices": _of_kind("device_id", {pair: -int(-r // 1) for pair, r in slow_down.items()}),
+                "throttled_users": _of_kind("user_id", {pair: -int(-r // 1) for pair, r in slow_down.items()}),
+            }
+            if not endpoint.dedup_by_device:
+                body["exceeded_daily_quota_users"] = _of_kind("user_id", exceeded)
+                body["exceeded_daily_quota_devices"] = _of_kind("device_id", exceeded)
+            body["throttled_events"] = [index for index, event in enumerate(events) if not refused.isdisjoint(_ids(event))]
+            raise refusal(429, "Too many requests for some devices and users", **body)
+        for (kind, value), count in counts.items():
+            self._rate(endpoint, kind, value).add(now, count)
+            if not endpoint.dedup_by_device:
+                self._days.setdefault((kind, value), Counter())[int(now // HOUR)] += count
+
+    def _rate(self, endpoint: Endpoint, kind: str, value: str) -> Window:
+        return self._rates.setdefault((endpoint.path, kind, value), Window(self._limits.window_s))
+
+    def _over_quota(self, counts: Counter[tuple[str, str]], now: float) -> dict[tuple[str, str], int]:
+        quota = self._limits.batch_daily_quota
+        if quota is None:
+            return {}
+        oldest = int(now // HOUR) - DAY_HOURS
+        over: dict[tuple[str, str], int] = {}
+        for pair, count in counts.items():
+            hours = self._days.get(pair, Counter())
+            total = count + sum(amount for hour, amount in hours.items() if hour > oldest)
+            if total > quota:
+                over[pair] = total
+        return over
+
+
+def _ids(event: Event) -> list[tuple[str, str]]:
+    return [(kind, str(event[kind])) for kind in ("user_id", "device_id") if kind in event]
+
+
+def _of_kind(kind: str, found: dict[tuple[str, str], int]) -> dict[str, int]:
+    return {value: number for (each, value), number in found.items() if each == kind}
+
+
+class QueryLimits:
+    """The pools of the dashboard API: requests in flight, cost per five minutes and hour, lookups per hour."""
+
+    def __init__(self, limits: Limits) -> None:
+        """Start with nothing in flight."""
+        self._limits = limits
+        self._queries = 0
+        self._lookups = 0
+        self._recent = Window(FIVE_MINUTES)
+        self._hour = Window(HOUR)
+        self._lookup_hour = Window(HOUR)
+
+    def enter(self, *, is_lookup: bool) -> str | None:
+        """Take a place among the requests in flight; a text says why there is none."""
+        if is_lookup:
+            if _is_full(self._lookups, self._limits.lookups_in_flight):
+                return "Too Many Requests: Exceeded concurrent limit with query of cost 1"
+            self._lookups += 1
+        else:
+            if _is_full(self._queries, self._limits.queries_in_flight):
+                return "Too Many Requests: Exceeded concurrent limit with query of cost 1"
+            self._queries += 1
+        return None
+
+    def leave(self, *, is_lookup: bool) -> None:
+        """Give the place back."""
+        if is_lookup:
+            self._lookups -= 1
+        else:
+            self._queries -= 1
+
+    def spend(self, cost: int, now: float) -> str | None:
+        """Count the cost of a query; a text says that it doesn't fit in what is left."""
+        for window, cap in (
+            (self._recent, self._limits.cost_per_five_minutes),
+            (self._hour, self._limits.cost_per_hour),
+        ):
+            if cap is not None and window.total(now) + cost > cap:
+                return f"Too Many Requests: Exceeded rate limit with query of cost {cost}"
+        self._recent.add(now, cost)
+        self._hour.add(now, cost)
+        return None
+
+    def look_up(self, now: float) -> str | None:
+        """Count a user search or activity query; a text says that the hour's are used up."""
+        if _is_full(self._lookup_hour.total(now), self._limits.lookups_per_hour):
+            return "Too Many Requests: Exceeded rate limit with query of cost 1"
+        self._lookup_hour.add(now, 1)
+        return None
+
+
+def _is_full(used: int, cap: int | None) -> bool:
+    return cap is not None and used >= cap
+
+
+def segmentation_cost(*, days: int, conditions: Iterable[int], group_bys: int, events: int, event_groups: int) -> int:
+    """Return days times conditions times type cost; ``conditions`` counts those of each segment."""
+    return days * (sum(1 + each for each in conditions) + 4 * group_bys) * (events + 4 * event_groups)

@@ -1,0 +1,255 @@
+"""The export row: how a checked event becomes the 55 columns that Amplitude's raw data has.
+
+Pure: the clock, the ids and the user's stored state are arguments. Columns as recorded from the Export API
+(https://amplitude.com/docs/apis/analytics/export), alphabetical, unset ones null.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from amplitude_async.sandbox.language import language_name
+from amplitude_async.sandbox.rules import Event, is_number
+
+LONGEST_TEXT: Final = 1024  # longer strings are cut, not refused
+_MAX_GROUP_TYPES: Final = 5
+_MAX_GROUPS: Final = 10
+_SKEW: Final = timedelta(seconds=60)
+_FIRST_TOLERANT_PROJECT: Final = 243_704  # projects from this id on ignore a clock skew below a minute
+_DEVICE_NAMESPACE: Final = uuid.UUID("6f6ba1d0-6a0c-5b6e-9f57-b4c2b8b27d11")
+
+# What an upload calls it -> the column. These are also the built-in user properties, which stay with the user.
+BUILT_INS: Final = {
+    "app_version": "version_name",
+    "platform": "platform",
+    "os_name": "os_name",
+    "os_version": "os_version",
+    "device_brand": "device_brand",
+    "device_manufacturer": "device_manufacturer",
+    "device_model": "device_model",
+    "carrier": "device_carrier",
+    "country": "country",
+    "region": "region",
+    "city": "city",
+    "dma": "dma",
+    "language": "language",
+    "start_version": "start_version",
+}
+_REVENUE: Final = {
+    "revenue": "$revenue",
+    "price": "$price",
+    "quantity": "$quantity",
+    "productId": "$productId",
+    "revenueType": "$revenueType",
+    "currency": "$currency",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """When and how an upload reached the server; instants are aware and in UTC."""
+
+    received: datetime
+    uploaded: datetime
+    processed: datetime
+    client_upload: datetime
+    path: str
+    project_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """The state of a user at an event."""
+
+    amplitude_id: int
+    user_id: str | None
+    device_id: str
+    properties: Mapping[str, object]
+    built_ins: Mapping[str, object]
+    group_properties: Mapping[str, object]
+    groups: Mapping[str, list[object]]
+    paying: bool
+    synced: bool = True
+
+
+def arrival(*, received_s: float, client_upload_time: str | None, path: str, project_id: int) -> Arrival:
+    """Stamp a request; the server stores it a few milliseconds after it came in."""
+    received = datetime.fromtimestamp(received_s, UTC)
+    return Arrival(
+        received=received,
+        uploaded=received + timedelta(milliseconds=1),
+        processed=received + timedelta(milliseconds=2),
+        client_upload=_instant(client_upload_time) or received,
+        path=path,
+        project_id=project_id,
+    )
+
+
+def _instant(text: str | None) -> datetime | None:
+    try:
+        parsed = datetime.fromisoformat(text) if text else None
+        if parsed is None:
+            return None
+        return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def event_instants(event: Event, stamp: Arrival) -> tuple[datetime, datetime]:
+    """Return when the client says an event happened, and when it did by the server's clock.
+
+    The difference between arrival and the client's upload time is taken for a wrong clock when it is a minute or
+    more (any difference, in old projects).
+    """
+    sent = event.get("time")
+    if not isinstance(sent, int | float):
+        return stamp.received, stamp.received
+    client = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=int(sent))
+    skew = stamp.received - stamp.client_upload
+    if abs(skew) < _SKEW and stamp.project_id >= _FIRST_TOLERANT_PROJECT:
+        return client, client
+    try:
+        return client, client + skew
+    except OverflowError:
+        return client, client
+
+
+def timestamp(instant: datetime) -> str:
+    """Write an instant as raw data does: a space, six digits, no zone."""
+    return instant.strftime("%Y-%m-%d %H:%M:%S.%f") if instant.year >= 1000 else str(instant)  # noqa: PLR2004
+
+
+def derived_device_id(project_id: int, user_id: str) -> str:
+    """Return the device id that an event without one gets: a name-based UUID of project and user."""
+    return str(uuid.uuid5(_DEVICE_NAMESPACE, f"{project_id}/{user_id}"))
+
+
+def cut(value: object) -> object:
+    """Cut strings, at any depth, to the 1,024 characters that Amplitude stores.
+
+    Half of a surrogate pair, which JSON can spell but UTF-8 cannot, becomes the replacement character.
+    """
+    if isinstance(value, str):
+        short = value[:LONGEST_TEXT]
+        return short.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [cut(each) for each in value]
+    if isinstance(value, dict):
+        return {str(cut(key)): cut(each) for key, each in value.items()}
+    return value
+
+
+def built_ins(event: Event) -> dict[str, object]:
+    """Return the built-in user properties that an event or identification sets, by column."""
+    found = {column: event[sent] for sent, column in BUILT_INS.items() if sent in event}
+    language = found.get("language")
+    return found | {"language": language_name(language)} if isinstance(language, str) else found
+
+
+def limited_groups(groups: Mapping[str, object]) -> dict[str, list[object]]:
+    """Return groups as lists: at most five types and ten values, the rest is silently left out."""
+    kept: dict[str, list[object]] = {}
+    left = _MAX_GROUPS
+    for group_type, sent in list(groups.items())[:_MAX_GROUP_TYPES]:
+        values = (sent if isinstance(sent, list) else [sent])[:left]
+        left -= len(values)
+        if values:
+            kept[group_type] = values
+    return kept
+
+
+def revenue_of(event: Event) -> float | None:
+    """Return an event's revenue: price times quantity when there is a price, else ``revenue``, else none.
+
+    The SDKs' ``revenue_amount`` event says it by event properties instead.
+    """
+    price, quantity, revenue = event.get("price"), event.get("quantity", 1), event.get("revenue")
+    if isinstance(price, int | float) and isinstance(quantity, int | float):
+        product = float(price) * float(quantity)
+        return product if math.isfinite(product) else None
+    if isinstance(revenue, int | float):
+        return float(revenue)
+    sent = event.get("event_properties")
+    if isinstance(sent, dict) and event.get("event_type") == "revenue_amount":
+        fields = ("price", "quantity", "revenue")
+        return revenue_of({field: sent[f"${field}"] for field in fields if is_number(sent.get(f"${field}"))})
+    return None
+
+
+def _event_properties(event: Event) -> dict[str, object]:
+    sent = event.get("event_properties")
+    found = dict(sent) if isinstance(sent, dict) else {}
+    copied = {column: event[field] for field, column in _REVENUE.items() if field in event}
+    if "$price" in copied or "$revenue" in copied:
+        copied["$revenue"] = revenue_of(event)
+    return found | copied
+
+
+def row(event: Event, stamp: Arrival, person: Person) -> dict[str, object]:
+    """Build the raw row of one event."""
+    client_time, event_time = event_instants(event, stamp)
+    columns: dict[str, object] = dict.fromkeys(BUILT_INS.values())
+    columns.update(person.built_ins)
+    model = columns["device_model"]
+    columns.update(
+        {
+            "$insert_id": event.get("insert_id") or str(uuid.uuid4()),
+            "$insert_key": None,
+            "$schema": None,
+            "adid": event.get("adid"),
+            "amplitude_attribution_ids": None,
+            "amplitude_event_type": None,
+            "amplitude_id": person.amplitude_id,
+            "app": stamp.project_id,
+            "client_event_time": timestamp(client_time),
+            "client_upload_time": timestamp(stamp.client_upload),
+            "data": {
+                "path": stamp.path,
+                "user_properties_updated": person.synced,
+                "group_first_event": {},
+                "group_ids": {},
+            },
+            "data_type": "event",
+            "device_family": columns["device_brand"] or columns["device_manufacturer"] or model,
+            "device_id": person.device_id,
+            "device_type": model,
+            "event_id": event.get("event_id", 0),
+            "event_properties": _event_properties(event),
+            "event_time": timestamp(event_time),
+            "event_type": event["event_type"],
+            "global_user_properties": None,
+            "group_properties": dict(person.group_properties),
+            "groups": dict(person.groups),
+            "idfa": event.get("idfa"),
+            "ip_address": event.get("ip"),
+            "is_attribution_event": None,
+            "library": event.get("library", "http/2.0"),
+            "location_lat": event.get("location_lat"),
+            "location_lng": event.get("location_lng"),
+            "partner_id": event.get("partner_id"),
+            "paying": True if person.paying else None,
+            "plan": event.get("plan", {}),
+            "processed_time": timestamp(stamp.processed),
+            "sample_rate": None,
+            "server_received_time": timestamp(stamp.received),
+            "server_upload_time": timestamp(stamp.uploaded),
+            "session_id": event.get("session_id", -1),
+            "source_id": "",
+            "user_creation_time": None,
+            "user_id": person.user_id,
+            "user_properties": dict(person.properties),
+            "uuid": str(uuid.uuid4()),
+        }
+    )
+    return {key: columns[key] for key in sorted(columns)}
+
+
+def compact(value: object) -> str:
+    """Write JSON as raw data does: no spaces, UTF-8 characters as themselves."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)

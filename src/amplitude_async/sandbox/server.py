@@ -1,0 +1,347 @@
+"""The sandbox's HTTP face: a Starlette application over the store.
+
+The loop only parses and answers; everything that touches SQLite runs in one thread of its own. Bodies of errors are
+those of the API concerned: ingestion ``{"code", "error"}``, identify plain text, dashboard and export
+``{"error": {"http_code", ...}}``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import hmac
+import logging
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from email.parser import BytesParser
+from email.policy import HTTP
+from typing import Final, ParamSpec, TypeVar
+from urllib.parse import parse_qs
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from amplitude_async.sandbox import exporting, queries, questions, rows, rules
+from amplitude_async.sandbox.limits import Limits, QueryLimits, UploadLimits
+from amplitude_async.sandbox.store import Store
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_LOG: Final = logging.getLogger("amplitude_async.sandbox")
+_LONGEST_URL: Final = 16_384  # beyond it: 414
+_MAX_IDENTIFICATIONS: Final = 1024
+_DASHBOARD_PREFIX: Final = "/api/"
+_LOOKUPS: Final = frozenset({"/api/2/usersearch", "/api/2/useractivity"})
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def json_answer(status: int, body: object) -> Response:
+    """Answer with compact JSON."""
+    return Response(rows.compact(body), status, media_type="application/json")
+
+
+def refused_query(status: int, details: str) -> Response:
+    """Answer with the error envelope of the dashboard API."""
+    headers = {"www-authenticate": 'Basic realm="Amplitude"'} if status == 401 else None  # noqa: PLR2004
+    return Response(
+        rows.compact(rules.envelope(status, details)),
+        status,
+        headers,
+        media_type="application/json; charset=utf-8",
+    )
+
+
+class Service:
+    """The endpoints of one sandbox. ``aclose`` ends its database thread."""
+
+    def __init__(
+        self,
+        *,
+        api_key: str,
+        secret_key: str,
+        project_id: int,
+        store: str,
+        strict: bool,
+        limits: Limits,
+        clock: Callable[[], float],
+    ) -> None:
+        """Open the store in the thread that will use it."""
+        self._api_key = api_key
+        self._secret_key = secret_key
+        self._project_id = project_id
+        self._strict = strict
+        self._limits = limits
+        self._clock = clock
+        self._uploads = UploadLimits(limits)
+        self._queries = QueryLimits(limits)
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="amplitude-sandbox-store")
+        try:
+            self._store = self._thread.submit(Store, store, project_id).result()
+        except BaseException:
+            self._thread.shutdown()
+            raise
+
+    def close(self) -> None:
+        """Close the database and end its thread."""
+        self._thread.submit(self._store.close).result()
+        self._thread.shutdown()
+
+    def application(self) -> Starlette:
+        """Build the ASGI application."""
+        uploads = [
+            Route("/2/httpapi", self._upload_v2, methods=["POST"]),
+            Route("/batch", self._upload_batch, methods=["POST"]),
+            Route("/identify", self._identify, methods=["GET", "POST"]),
+            Route("/groupidentify", self._group_identify, methods=["GET", "POST"]),
+        ]
+        dashboard = [
+            Route("/api/2/usersearch", self._guarded(self._user_search), methods=["GET"]),
+            Route("/api/2/useractivity", self._guarded(self._user_activity), methods=["GET"]),
+            Route("/api/2/events/segmentation", self._guarded(self._segmentation), methods=["GET"]),
+            Route("/api/2/export", self._guarded(self._export), methods=["GET"]),
+        ]
+        handlers = {HTTPException: self._unrouted, rules.RefusedError: self._refused, Exception: self._broken}
+        return Starlette(routes=uploads + dashboard, exception_handlers=handlers)  # type: ignore[arg-type]  # each handler takes the exception it is registered for
+
+    async def _run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run something in the store's thread."""
+        return await asyncio.wrap_future(self._thread.submit(function, *args, **kwargs))
+
+    # Errors
+
+    @staticmethod
+    async def _refused(_request: Request, error: rules.RefusedError) -> Response:
+        return json_answer(error.status, error.body)
+
+    @staticmethod
+    async def _unrouted(request: Request, error: HTTPException) -> Response:
+        if request.url.path.startswith(_DASHBOARD_PREFIX):
+            return refused_query(error.status_code, error.detail)
+        if error.status_code == 404:  # noqa: PLR2004 - the ingestion hosts answer unknown paths with 400
+            return json_answer(400, {"code": 400, "error": "Invalid request path"})
+        return json_answer(error.status_code, {"code": error.status_code, "error": error.detail})
+
+    @staticmethod
+    async def _broken(request: Request, error: Exception) -> Response:
+        if not isinstance(error, ClientDisconnect):
+            _LOG.error("The sandbox failed to answer %s", request.url.path, exc_info=error)
+        return json_answer(500, {"code": 500, "error": "Internal server error"})
+
+    # Uploads
+
+    async def _body(self, request: Request, limit: int) -> bytes:
+        """Read a body up to a limit. What exceeds it is read and dropped, so that the client sees the answer."""
+        body = bytearray()
+        size = 0
+        async for piece in request.stream():
+            size += len(piece)
+            if size <= limit:
+                body += piece
+        if size > limit:
+            raise rules.too_large()
+        return rules.unpacked(bytes(body), request.headers.get("content-encoding", ""), limit)
+
+    async def _upload_v2(self, request: Request) -> Response:
+        return await self._upload(request, rules.HTTP_V2)
+
+    async def _upload_batch(self, request: Request) -> Response:
+        return await self._upload(request, rules.BATCH)
+
+    async def _upload(self, request: Request, endpoint: rules.Endpoint) -> Response:
+        received = self._clock()
+        body = await self._body(request, endpoint.max_bytes)
+        upload = rules.checked_upload(body, self._api_key, endpoint)
+        self._uploads.admit(upload.events, endpoint, received)
+        stamp = self._stamp(received, endpoint.path, upload.client_upload_time)
+        await self._run(self._store.ingest, upload.events, stamp, endpoint, _client_ip(request))
+        return json_answer(
+            200,
+            {
+                "code": 200,
+                "server_upload_time": int(stamp.uploaded.timestamp() * 1000),
+                "payload_size_bytes": len(body),
+                "events_ingested": len(upload.events),
+            },
+        )
+
+    def _stamp(self, received: float, path: str, client_upload_time: str | None = None) -> rows.Arrival:
+        return rows.arrival(received_s=received, client_upload_time=client_upload_time, path=path, project_id=self._project_id)
+
+    async def _form(self, request: Request) -> dict[str, str]:
+        """Return the parameters of a query string and a form body; the body wins."""
+        if len(request.url.query) > _LONGEST_URL:
+            raise rules.refusal(414, "URI too long")
+        found = {key: request.query_params[key] for key in request.query_params}
+        body = await self._body(request, rules.MIB)
+        kind = request.headers.get("content-type", "")
+        if kind.startswith("multipart/form-data"):
+            head = b"Content-Type: " + kind.encode("latin-1") + b"\r\n\r\n"
+            for part in BytesParser(policy=HTTP).parsebytes(head + body).walk():
+                name = part.get_param("name", header="content-disposition")
+                content = part.get_payload(decode=True)
+                if isinstance(name, str) and isinstance(content, bytes):
+                    found[name] = content.decode("utf-8", "replace")
+        else:
+            parsed = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True)
+            found |= {key: values[0] for key, values in parsed.items()}
+        return found
+
+    def _refused_key(self, form: dict[str, str]) -> Response | None:
+        if form.get("api_key") == self._api_key:
+            return None
+        return PlainTextResponse("invalid_api_key", 400)
+
+    async def _identify(self, request: Request) -> Response:
+        received = self._clock()
+        form = await self._form(request)
+        if refused := self._refused_key(form):
+            return refused
+        try:
+            options = rules.parsed_json(form["options"]) if form.get("options") else None
+            entries = rules.checked_identifications(form.get("identification"), rules.min_id_length(options))
+        except ValueError as error:
+            return PlainTextResponse(str(error), 400)
+        if len(entries) > _MAX_IDENTIFICATIONS:
+            raise rules.too_large()
+        self._uploads.admit(entries, rules.HTTP_V2, received)
+        events = [{**entry, "event_type": "$identify"} for entry in entries]
+        stamp = self._stamp(received, "/identify")
+        await self._run(self._store.ingest, events, stamp, rules.HTTP_V2, _client_ip(request))
+        return Response("success", headers={"content-type": "text/html;charset=utf-8"})
+
+    async def _group_identify(self, request: Request) -> Response:
+        form = await self._form(request)
+        if refused := self._refused_key(form):
+            return refused
+        try:
+            entries = rules.checked_group_identifications(form.get("identification"))
+        except ValueError as error:
+            return PlainTextResponse(str(error), 400)
+        if len(entries) > _MAX_IDENTIFICATIONS:
+            raise rules.too_large()
+        await self._run(self._store.identify_groups, entries)
+        return Response("success", headers={"content-type": "text/html;charset=utf-8"})
+
+    # Dashboard and export
+
+    def _guarded(self, handler: Handler) -> Handler:
+        """Let a query in only with credentials and a free place; ValueError becomes a 400."""
+
+        async def guarded(request: Request) -> Response:
+            refused = self._unauthorized(request)
+            if refused is not None:
+                return refused
+            is_lookup = request.url.path in _LOOKUPS
+            full = self._queries.enter(is_lookup=is_lookup)
+            if full is not None:
+                return refused_query(429, full)
+            is_streaming = False
+            try:
+                answer = await handler(request)
+                if isinstance(answer, StreamingResponse):
+                    is_streaming = True
+                    answer.body_iterator = self._until_sent(answer.body_iterator)
+            except ValueError as error:
+                return refused_query(400, str(error))
+            finally:
+                if not is_streaming:
+                    self._queries.leave(is_lookup=is_lookup)
+            return answer
+
+        return guarded
+
+    async def _until_sent(self, pieces: AsyncIterable[str | bytes | memoryview]) -> AsyncIterator[str | bytes | memoryview]:
+        """Pass a stream on, holding its place among the requests in flight until it has ended."""
+        try:
+            async for piece in pieces:
+                yield piece
+        finally:
+            self._queries.leave(is_lookup=False)
+
+    def _unauthorized(self, request: Request) -> Response | None:
+        scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
+        try:
+            pair = base64.b64decode(encoded.strip(), validate=True)
+        except binascii.Error:
+            pair = b""
+        key, colon, secret = pair.partition(b":")
+        if scheme.lower() != "basic" or not colon:
+            return refused_query(401, "Missing or malformed Authorization header")
+        if not hmac.compare_digest(key, self._api_key.encode()):
+            return refused_query(403, "Invalid API Key")
+        if not hmac.compare_digest(secret, self._secret_key.encode()):
+            return refused_query(403, "Invalid API/Secret Key combination")
+        return None
+
+    def _spent(self, cost: int) -> Response | None:
+        details = self._queries.spend(cost, self._clock())
+        return None if details is None else refused_query(429, details)
+
+    def _looked_up(self) -> Response | None:
+        details = self._queries.look_up(self._clock())
+        return None if details is None else refused_query(429, details)
+
+    async def _user_search(self, request: Request) -> Response:
+        text = questions.required(_parameters(request), "user")
+        if refused := self._looked_up():
+            return refused
+        return json_answer(200, await self._run(queries.search, self._store, text))
+
+    async def _user_activity(self, request: Request) -> Response:
+        parameters = _parameters(request)
+        text = questions.required(parameters, "user")
+        offset = questions.whole_number(parameters, "offset", 0, 2**62)
+        limit = questions.whole_number(parameters, "limit", 1000, 1000)
+        direction = questions.one(parameters, "direction") or "latest"
+        if direction not in {"latest", "earliest"}:
+            return refused_query(400, f"Invalid value for direction: {direction[:100]}")
+        is_id = text.isascii() and text.isdigit() and len(text) < 20  # noqa: PLR2004 - the digits of 64 bits
+        if self._strict and not is_id:
+            return refused_query(400, "user must be an Amplitude ID")
+        if refused := self._looked_up():
+            return refused
+        if not is_id:
+            return json_answer(200, queries.unknown_activity())
+        is_earliest = direction == "earliest"
+        answer = await self._run(queries.activity, self._store, int(text), offset=offset, limit=limit, earliest=is_earliest)
+        return json_answer(200, answer)
+
+    async def _segmentation(self, request: Request) -> Response:
+        asked = questions.question(_parameters(request))
+        if refused := self._spent(questions.cost(asked)):
+            return refused
+        return json_answer(200, await self._run(queries.segment, self._store, asked, strict=self._strict))
+
+    async def _export(self, request: Request) -> Response:
+        first, last = questions.export_hours(_parameters(request))
+        if self._limits.export_delay_s:
+            # An hour can be exported once it is over and the delay has passed.
+            last = min(last, int((self._clock() - self._limits.export_delay_s) // 3600) - 1)
+        pieces = exporting.archive(self._store, self._project_id, first, last)
+        piece = await self._run(next, pieces, None)
+        if piece is None:
+            return refused_query(404, "Raw data files were not found.")
+        name = f'attachment; filename="export-{self._project_id}.zip"'
+        return StreamingResponse(self._rest(piece, pieces), media_type="application/zip", headers={"content-disposition": name})
+
+    async def _rest(self, piece: bytes | None, pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+        while piece is not None:
+            yield piece
+            piece = await self._run(next, pieces, None)
+
+
+def _client_ip(request: Request) -> str:
+    return request.client.host if request.client else "127.0.0.1"
+
+
+def _parameters(request: Request) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for key, value in request.query_params.multi_items():
+        found.setdefault(key, []).append(value)
+    return found

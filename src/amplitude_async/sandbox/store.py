@@ -1,0 +1,290 @@
+"""The sandbox's memory: events, users and groups in SQLite, in a file or in memory.
+
+Every method runs in the one thread that opened the store; each upload is one transaction. What is written here is
+never written as SQL text, only as parameters.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from amplitude_async.sandbox import rows
+from amplitude_async.sandbox.people import People, User
+from amplitude_async.sandbox.properties import apply
+from amplitude_async.sandbox.rules import Endpoint, Event
+
+DEDUP_SECONDS: Final = 7 * 24 * 3600  # an insert_id is remembered for seven days
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+# The events of a user, those stored before a merge included.
+_OF_USER: Final = "amplitude_id IN (SELECT amplitude_id FROM users WHERE amplitude_id = ? OR merged_into = ?)"
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS events (
+    id INTEGER PRIMARY KEY,
+    event_type TEXT NOT NULL,
+    amplitude_id INTEGER NOT NULL,
+    event_us INTEGER NOT NULL,
+    upload_hour INTEGER NOT NULL,
+    session_id INTEGER NOT NULL,
+    revenue REAL,
+    row TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS events_time ON events (event_us);
+CREATE INDEX IF NOT EXISTS events_person ON events (amplitude_id, event_us);
+CREATE INDEX IF NOT EXISTS events_upload ON events (upload_hour, id);
+CREATE TABLE IF NOT EXISTS inserts (insert_id TEXT NOT NULL, device_id TEXT NOT NULL, seen REAL NOT NULL);
+CREATE INDEX IF NOT EXISTS inserts_id ON inserts (insert_id);
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredEvent:
+    """One event as the queries read it; the person is the canonical one, after merges."""
+
+    person: int
+    event_type: str
+    at_us: int
+    revenue: float | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """The sums over everything a user did."""
+
+    num_events: int
+    num_sessions: int
+    usage_ms: int
+    purchases: int
+    revenue: float
+    first_us: int | None
+    last_us: int | None
+
+
+def microseconds(instant: datetime) -> int:
+    """Return an aware instant as microseconds since the epoch."""
+    return (instant - _EPOCH) // timedelta(microseconds=1)
+
+
+class Store:
+    """One database, open from construction to ``close``."""
+
+    def __init__(self, path: str, project_id: int) -> None:
+        """Open a file (created when missing) or ``:memory:``."""
+        self._project_id = project_id
+        self._database = sqlite3.connect(path, isolation_level=None)
+        try:
+            if path != ":memory:":
+                self._database.execute("PRAGMA journal_mode = WAL")
+            self._database.execute("PRAGMA synchronous = NORMAL")
+            self._database.executescript(_SCHEMA)
+            self.people = People(self._database)
+        except BaseException:
+            self._database.close()
+            raise
+
+    def close(self) -> None:
+        """Close the database."""
+        self._database.close()
+
+    def ingest(self, events: Iterable[Event], stamp: rows.Arrival, endpoint: Endpoint, client_ip: str) -> None:
+        """Store the checked events of one request: all of them, or none if something breaks."""
+        self._database.execute("BEGIN IMMEDIATE")
+        try:
+            touched: dict[int, User] = {}
+            for event in events:
+                self._take(event, stamp, endpoint, client_ip, touched)
+            for user in touched.values():
+                self.people.save(user)
+            self._database.execute("COMMIT")
+        except BaseException:
+            self._database.execute("ROLLBACK")
+            raise
+        finally:
+            self.people.forget()
+
+    def _take(self, sent: Event, stamp: rows.Arrival, endpoint: Endpoint, client_ip: str, touched: dict[int, User]) -> None:
+        event = {key: rows.cut(value) for key, value in sent.items()}
+        if event.get("ip") == "$remote":
+            event["ip"] = client_ip
+        if self._is_duplicate(event, stamp, endpoint):
+            return
+        user, device_id = self._person(event)
+        touched[user.amplitude_id] = user
+        groups = event.get("groups")
+        event_groups = rows.limited_groups(groups) if isinstance(groups, dict) else {}
+        if event["event_type"] == "$groupidentify":
+            change = event.get("group_properties")
+            for group_type, values in event_groups.items():
+                for value in values:
+                    self.people.change_group(group_type, str(value), change if isinstance(change, dict) else {})
+            return
+        if event["event_type"] == "$identify":
+            self._update(user, event)
+            return
+        self._insert(event, stamp, self._snapshot(user, device_id, event, event_groups))
+
+    def _person(self, event: Event) -> tuple[User, str]:
+        user_id = event.get("user_id")
+        sent = event.get("device_id")
+        device_id = str(sent) if sent is not None else rows.derived_device_id(self._project_id, str(user_id))
+        return self.people.resolve(None if user_id is None else str(user_id), device_id), device_id
+
+    def _update(self, user: User, event: Event) -> None:
+        """Let an identification (or the user properties of an event) change the stored user."""
+        change = event.get("user_properties")
+        if isinstance(change, dict):
+            user.properties = apply(user.properties, change)
+        user.built_ins.update(rows.built_ins(event))
+        if event["event_type"] == "$identify":
+            groups = event.get("groups")
+            user.groups.update(rows.limited_groups(groups) if isinstance(groups, dict) else {})
+            if "paying" in event:
+                user.paying = str(event["paying"]).lower() == "true"
+
+    def _snapshot(self, user: User, device_id: str, event: Event, event_groups: Mapping[str, list[object]]) -> rows.Person:
+        """Return the user as they are at this event, after what the event itself changes."""
+        if rows.revenue_of(event) is not None:
+            user.paying = True
+        synced = event.get("$skip_user_properties_sync") is not True
+        change = event.get("user_properties")
+        if synced:
+            self._update(user, event)
+            if "version_name" in user.built_ins:
+                user.built_ins.setdefault("start_version", user.built_ins["version_name"])
+        groups = {**user.groups, **event_groups}
+        return rows.Person(
+            amplitude_id=user.amplitude_id,
+            user_id=user.user_id,
+            device_id=device_id,
+            properties=user.properties if synced else apply({}, change if isinstance(change, dict) else {}),
+            built_ins=user.built_ins if synced else rows.built_ins(event),
+            group_properties=self.people.group_properties(groups) if groups else {},
+            groups=groups,
+            paying=user.paying,
+            synced=synced,
+        )
+
+    def _insert(self, event: Event, stamp: rows.Arrival, person: rows.Person) -> None:
+        self._database.execute(
+            "INSERT INTO events (event_type, amplitude_id, event_us, upload_hour, session_id, revenue, row) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                event["event_type"],
+                person.amplitude_id,
+                microseconds(rows.event_instants(event, stamp)[1]),
+                microseconds(stamp.uploaded) // 3_600_000_000,
+                event.get("session_id", -1),
+                rows.revenue_of(event),
+                rows.compact(rows.row(event, stamp, person)),
+            ),
+        )
+
+    def _is_duplicate(self, event: Event, stamp: rows.Arrival, endpoint: Endpoint) -> bool:
+        """Say whether this insert_id came within seven days, and remember it if not.
+
+        On V2 the device must be the same too (none is a device of its own); Batch compares the insert_id alone.
+        """
+        insert_id = event.get("insert_id")
+        if not insert_id:
+            return False
+        device_id = str(event.get("device_id", ""))
+        now = stamp.uploaded.timestamp()
+        found = self._database.execute(
+            "SELECT 1 FROM inserts WHERE insert_id = ? AND seen > ? AND (? OR device_id = ?)",
+            (insert_id, now - DEDUP_SECONDS, not endpoint.dedup_by_device, device_id),
+        ).fetchone()
+        if found is None:
+            self._database.execute("INSERT INTO inserts VALUES (?, ?, ?)", (insert_id, device_id, now))
+        return found is not None
+
+    def identify_groups(self, entries: Iterable[Event]) -> None:
+        """Apply the checked entries of one ``/groupidentify`` request."""
+        self._database.execute("BEGIN IMMEDIATE")
+        try:
+            for entry in entries:
+                change = rows.cut(entry.get("group_properties"))
+                group_type, value = rows.cut(entry["group_type"]), rows.cut(entry["group_value"])
+                self.people.change_group(str(group_type), str(value), change if isinstance(change, dict) else {})
+            self._database.execute("COMMIT")
+        except BaseException:
+            self._database.execute("ROLLBACK")
+            raise
+
+    def events_between(self, start_us: int, end_us: int, event_type: str | None = None) -> list[StoredEvent]:
+        """Return the events that happened in a half-open span of time, of one type or of all."""
+        found = self._database.execute(
+            "SELECT coalesce(u.merged_into, e.amplitude_id), e.event_type, e.event_us, e.revenue, e.row "
+            "FROM events e JOIN users u ON u.amplitude_id = e.amplitude_id "
+            "WHERE e.event_us >= ? AND e.event_us < ? AND (? IS NULL OR e.event_type = ?) "
+            "ORDER BY e.event_us, e.id",
+            (start_us, end_us, event_type, event_type),
+        )
+        return [
+            StoredEvent(person=person, event_type=kind, at_us=at_us, revenue=revenue, text=text)
+            for person, kind, at_us, revenue, text in found
+        ]
+
+    def knows_event(self, event_type: str) -> bool:
+        """Say whether an event of this type was ever stored."""
+        found = self._database.execute("SELECT 1 FROM events WHERE event_type = ? LIMIT 1", (event_type,))
+        return found.fetchone() is not None
+
+    def history(self, user: User) -> History:
+        """Return the sums over a user's events, those from before a merge included."""
+        clause = f"FROM events WHERE {_OF_USER}"
+        ids = (user.amplitude_id, user.amplitude_id)
+        count, purchases, revenue, first, last = self._database.execute(
+            f"SELECT count(*), count(revenue), coalesce(sum(revenue), 0), min(event_us), max(event_us) {clause}",
+            ids,
+        ).fetchone()
+        sessions, usage_us = self._database.execute(
+            f"SELECT count(*), coalesce(sum(length), 0) FROM (SELECT max(event_us) - min(event_us) AS length "  # noqa: S608 - as above
+            f"{clause} AND session_id >= 0 GROUP BY session_id)",
+            ids,
+        ).fetchone()
+        return History(
+            num_events=count,
+            num_sessions=sessions,
+            usage_ms=usage_us // 1000,
+            purchases=purchases,
+            revenue=revenue,
+            first_us=first,
+            last_us=last,
+        )
+
+    def timeline(self, user: User, *, offset: int, limit: int, earliest: bool) -> list[str]:
+        """Return rows of a user, newest first (or oldest), the page extended so that no session is cut."""
+        order = "ASC" if earliest else "DESC"
+        found = self._database.execute(
+            f"SELECT session_id, row FROM events WHERE {_OF_USER} "  # noqa: S608 - constants
+            f"ORDER BY event_us {order}, id {order} LIMIT -1 OFFSET ?",
+            (user.amplitude_id, user.amplitude_id, offset),
+        )
+        page: list[str] = []
+        session = -1
+        for session_id, text in found:
+            if len(page) >= limit and (session < 0 or session_id != session):
+                break
+            page.append(text)
+            session = session_id
+        found.close()
+        return page
+
+    def export_page(self, first: tuple[int, int], last_hour: int, size: int) -> list[tuple[int, int, str]]:
+        """Return up to ``size`` rows after ``(upload hour, id)``, until the last hour, in that order."""
+        return self._database.execute(
+            "SELECT upload_hour, id, row FROM events WHERE (upload_hour, id) > (?, ?) AND upload_hour <= ? "
+            "ORDER BY upload_hour, id LIMIT ?",
+            (*first, last_hour, size),
+        ).fetchall()
+
+    def last_id(self) -> int:
+        """Return the id of the newest row, 0 when there is none."""
+        (found,) = self._database.execute("SELECT coalesce(max(id), 0) FROM events").fetchone()
+        return int(found)

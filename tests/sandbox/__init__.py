@@ -1,0 +1,1 @@
+"""The sandbox: what it accepts, refuses, stores and answers."""

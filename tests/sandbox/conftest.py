@@ -1,0 +1,43 @@
+"""A running sandbox with a settable clock, and a plain synchronous client for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import httpx
+import pytest
+
+from amplitude_async.sandbox import Sandbox
+
+NOON = 1_777_636_800.0  # 2026-05-01 12:00:00 UTC
+
+
+@dataclass
+class Clock:
+    """A clock that stands still until it is set."""
+
+    now: float = NOON
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Return a clock at noon."""
+    return Clock()
+
+
+@pytest.fixture
+def box(clock: Clock) -> Iterator[Sandbox]:
+    """Run a sandbox."""
+    with Sandbox(clock=clock) as running:
+        yield running
+
+
+@pytest.fixture
+def http(box: Sandbox) -> Iterator[httpx.Client]:
+    """Return a client with the right credentials."""
+    with httpx.Client(base_url=box.url, auth=(box.api_key, box.secret_key), trust_env=False) as client:
+        yield client
