@@ -16,8 +16,9 @@ import trio
 
 from amplitude_async.errors import ConfigurationError
 from amplitude_async.sandbox import Sandbox
-from tests.sandbox.conftest import NOON, Clock
-from tests.sandbox.test_uploads import GOOD, upload
+
+from .conftest import NOON, Clock
+from .test_uploads import GOOD, upload
 
 DAY = {"start": "20260501", "end": "20260501"}
 
@@ -81,7 +82,10 @@ def test_segmentation_agrees_with_counting_by_hand(http: httpx.Client) -> None:
         for _ in range(500)
     ]
     upload(http, events).raise_for_status()
-    chosen = {"event_type": "buy", "filters": [{"subprop_type": "event", "subprop_key": "n", "subprop_op": "greater", "subprop_value": [1]}]}
+    chosen = {
+        "event_type": "buy",
+        "filters": [{"subprop_type": "event", "subprop_key": "n", "subprop_op": "greater", "subprop_value": [1]}],
+    }
     for metric in ("totals", "uniques"):
         params = {**DAY, "e": json.dumps(chosen), "m": metric, "g": "platform", "i": "-3600000"}
         data = http.get("/api/2/events/segmentation", params=params).json()["data"]
@@ -163,7 +167,13 @@ def test_an_export_is_laid_out_as_recorded_ones(http: httpx.Client, box: Sandbox
 
 @pytest.mark.parametrize(
     ("start", "end", "status"),
-    [("20260501T12", "20260501T12", 404), ("20260501", "20260501T01", 400), ("20260501T2", "20260501T01", 400), ("20240501T00", "20260501T01", 400), ("20260230T00", "20260301T00", 400)],
+    [
+        ("20260501T12", "20260501T12", 404),
+        ("20260501", "20260501T01", 400),
+        ("20260501T2", "20260501T01", 400),
+        ("20240501T00", "20260501T01", 400),
+        ("20260230T00", "20260301T00", 400),
+    ],
 )
 def test_an_export_without_rows_or_sense_is_refused(http: httpx.Client, start: str, end: str, status: int) -> None:
     """Nothing in the range is a 404, a malformed or overlong range a 400, each in the envelope."""
@@ -201,7 +211,11 @@ def test_only_loopback_is_served_unless_told_otherwise() -> None:
 def test_malformed_http_does_not_break_it(http: httpx.Client, box: Sandbox) -> None:
     """After nonsense on other connections the next proper request is answered."""
     port = int(box.url.rsplit(":", 1)[1])
-    for nonsense in (b"\x00\xff\r\n\r\n", b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 100_000, b"POST /2/httpapi HTTP/1.1\r\nContent-Length: 50\r\n\r\n{"):
+    for nonsense in (
+        b"\x00\xff\r\n\r\n",
+        b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 100_000,
+        b"POST /2/httpapi HTTP/1.1\r\nContent-Length: 50\r\n\r\n{",
+    ):
         with socket.create_connection(("127.0.0.1", port)) as connection:
             try:
                 connection.sendall(nonsense)

@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 from amplitude_async.sandbox import Sandbox
-from tests.sandbox.conftest import Clock
+
+from .conftest import Clock
 
 GOOD = {"user_id": "ada@example.org", "event_type": "hello"}
 REQUIRED = "Request missing required field"
@@ -45,9 +46,7 @@ def exported(http: httpx.Client, user: str) -> list[dict[str, object]]:
         (b'{"api_key":"sandbox","events":[1]}', {"error": "Invalid event JSON"}),
     ],
 )
-def test_a_bad_request_is_refused_with_the_documented_body(
-    http: httpx.Client, body: bytes, expected: dict[str, object]
-) -> None:
+def test_a_bad_request_is_refused_with_the_documented_body(http: httpx.Client, body: bytes, expected: dict[str, object]) -> None:
     """Each fault of a request has its own 400 body, and the first fault found is the one named."""
     answer = http.post("/2/httpapi", content=body)
     assert (answer.status_code, answer.json()) == (400, {"code": 400, **expected})
@@ -56,12 +55,36 @@ def test_a_bad_request_is_refused_with_the_documented_body(
 @pytest.mark.parametrize(
     ("events", "error", "key", "v2", "batch"),
     [
-        ([{}, GOOD, {}], REQUIRED, "events_with_missing_fields", {"event_type": [0], "user_id": [0]}, {"event_type": [0, 2], "user_id": [0, 2]}),
-        ([GOOD, {**GOOD, "time": "2026-05-01"}, {**GOOD, "time": -1}], INVALID, "events_with_invalid_fields", {"time": [1]}, {"time": [1, 2]}),
+        (
+            [{}, GOOD, {}],
+            REQUIRED,
+            "events_with_missing_fields",
+            {"event_type": [0], "user_id": [0]},
+            {"event_type": [0, 2], "user_id": [0, 2]},
+        ),
+        (
+            [GOOD, {**GOOD, "time": "2026-05-01"}, {**GOOD, "time": -1}],
+            INVALID,
+            "events_with_invalid_fields",
+            {"time": [1]},
+            {"time": [1, 2]},
+        ),
         ([{**GOOD, "event_type": ""}], INVALID, "events_with_invalid_fields", {"event_type": [0]}, {"event_type": [0]}),
         ([{**GOOD, "user_id": " Anonymous "}], INVALID, "events_with_invalid_fields", {"user_id": [0]}, {"user_id": [0]}),
-        ([{**GOOD, "event_properties": []}], INVALID, "events_with_invalid_fields", {"event_properties": [0]}, {"event_properties": [0]}),
-        ([{**GOOD, "user_properties": {"$set": {}, "a": 1}}], INVALID, "events_with_invalid_fields", {"user_properties": [0]}, {"user_properties": [0]}),
+        (
+            [{**GOOD, "event_properties": []}],
+            INVALID,
+            "events_with_invalid_fields",
+            {"event_properties": [0]},
+            {"event_properties": [0]},
+        ),
+        (
+            [{**GOOD, "user_properties": {"$set": {}, "a": 1}}],
+            INVALID,
+            "events_with_invalid_fields",
+            {"user_properties": [0]},
+            {"user_properties": [0]},
+        ),
         ([{**GOOD, "user_id": "abc"}], LENGTH, "events_with_invalid_id_lengths", {"user_id": [0]}, None),
     ],
 )
@@ -87,7 +110,9 @@ def test_a_batch_strips_short_ids_and_refuses_events_left_with_none(http: httpx.
     assert upload(http, [{**GOOD, "user_id": "abc"}], options={"min_id_length": 3}).status_code == 200
 
 
-@pytest.mark.parametrize(("path", "count", "status"), [("/2/httpapi", 1999, 200), ("/2/httpapi", 2000, 413), ("/batch", 2000, 200), ("/batch", 2001, 413)])
+@pytest.mark.parametrize(
+    ("path", "count", "status"), [("/2/httpapi", 1999, 200), ("/2/httpapi", 2000, 413), ("/batch", 2000, 200), ("/batch", 2001, 413)]
+)
 def test_too_many_events_are_too_large(http: httpx.Client, path: str, count: int, status: int) -> None:
     """V2 takes fewer than 2,000 events, Batch up to 2,000; more are a 413."""
     assert upload(http, [GOOD] * count, path).status_code == status

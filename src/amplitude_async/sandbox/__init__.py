@@ -22,7 +22,7 @@ def __getattr__(name: str) -> object:
 
         return Sandbox
     if name == "Limits":
-        from amplitude_async.sandbox.limits import Limits  # noqa: PLC0415 - kept beside Sandbox, and as lazy
+        from amplitude_async.sandbox.limits import Limits  # noqa: PLC0415 - the web framework loads on first use
 
         return Limits
     message = f"module {__name__!r} has no attribute {name!r}"

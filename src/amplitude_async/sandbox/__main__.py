@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from amplitude_async.errors import ConfigurationError
 from amplitude_async.sandbox.box import Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _BANNER = """\
 This is a sandbox, not Amplitude: what you send stays on this machine{where}.
@@ -55,15 +58,15 @@ def main(given: Sequence[str] | None = None) -> int:
         )
         box.start()
     except (ConfigurationError, OSError, OverflowError) as error:
-        print(f"cannot start the sandbox: {error}", file=sys.stderr)
+        print(f"cannot start the sandbox: {error}", file=sys.stderr)  # noqa: T201 - a program that talks to its user
         return 2
     try:
         where = f", in {chosen.store}" if chosen.store else ", in memory"
         secret = "sandbox" if chosen.secret_key == "sandbox" else "(as given)"  # noqa: S105 - the documented test key
-        print(_BANNER.format(url=box.url, api_key=chosen.api_key, secret=secret, where=where), flush=True)
+        print(_BANNER.format(url=box.url, api_key=chosen.api_key, secret=secret, where=where), flush=True)  # noqa: T201 - a program that talks to its user
         box.wait()
     except KeyboardInterrupt:
-        print("stopped", flush=True)
+        print("stopped", flush=True)  # noqa: T201 - a program that talks to its user
     finally:
         box.stop()
     return 0

@@ -11,9 +11,7 @@ import ipaddress
 import socket
 import threading
 import time
-from collections.abc import Callable
-from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import anyio.to_thread
 import uvicorn
@@ -21,6 +19,10 @@ import uvicorn
 from amplitude_async.errors import ConfigurationError
 from amplitude_async.sandbox.limits import Limits
 from amplitude_async.sandbox.server import Service
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
 
 DEFAULT_PROJECT_ID: Final = 612_345
 _START_SECONDS: Final = 10.0
@@ -71,7 +73,7 @@ class Sandbox:
         project_id: The project that exported rows name.
     """
 
-    def __init__(  # noqa: PLR0913 - one keyword per thing that can be chosen
+    def __init__(  # noqa: PLR0913 - one argument per thing that is chosen
         self,
         *,
         strict: bool = False,

@@ -7,11 +7,13 @@ https://amplitude.com/docs/apis/analytics/http-v2, .../batch-event-upload and ..
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from amplitude_async.sandbox.rules import Endpoint, Event, refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 HOUR: Final = 3600.0
 FIVE_MINUTES: Final = 300.0

@@ -9,13 +9,15 @@ be a known one is merged into that one, and past rows keep the old ID
 from __future__ import annotations
 
 import json
-import sqlite3
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from amplitude_async.sandbox.properties import GROUP_OPERATIONS, apply
 from amplitude_async.sandbox.rows import compact
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Mapping
 
 _FIRST_AMPLITUDE_ID: Final = 1_610_447_000_001  # real ones exceed 32 bits too
 

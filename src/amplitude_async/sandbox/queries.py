@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from amplitude_async.sandbox import segmentation
 from amplitude_async.sandbox.conditions import PerformedCondition, Subject, passes
 from amplitude_async.sandbox.questions import wrong
 from amplitude_async.sandbox.segmentation import ANY_EVENT, REVENUE_EVENT, EventChoice, Question
-from amplitude_async.sandbox.store import Store, StoredEvent
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from amplitude_async.sandbox.store import Store, StoredEvent
 
 _DAY_US = 86_400_000_000
 _ALL_TIME = (-(2**62), 2**62)

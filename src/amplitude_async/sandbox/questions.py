@@ -70,7 +70,7 @@ def _day(parameters: Parameters, name: str) -> date:
     text = required(parameters, name)
     try:
         if not _DATE.fullmatch(text):
-            raise ValueError
+            raise ValueError  # noqa: TRY301 - both ways to be malformed end in one text
         return datetime.strptime(text, "%Y%m%d").date()  # noqa: DTZ007 - a calendar date has no zone
     except ValueError:
         message = f"Invalid date for {name}: {text[:100]} (expected YYYYMMDD)"
@@ -94,7 +94,7 @@ def _export_hour(parameters: Parameters, name: str) -> int:
     found = _HOUR.fullmatch(text)
     try:
         if found is None:
-            raise ValueError
+            raise ValueError  # noqa: TRY301 - both ways to be malformed end in one text
         at = datetime.strptime(f"{found[1]}T{int(found[2]):02}+0000", "%Y%m%dT%H%z")
     except ValueError:
         message = f"Invalid time for {name}: {text[:100]} (expected YYYYMMDDTHH)"
@@ -170,8 +170,28 @@ def _interval(parameters: Parameters) -> int:
 
 
 _USER_BUILT_INS: Final = frozenset(
-    "version country city region DMA language platform os device device_type device_brand device_manufacturer "
-    "device_model carrier start_version paying library device_id user_id server_upload_time".split()
+    [
+        "version",
+        "country",
+        "city",
+        "region",
+        "DMA",
+        "language",
+        "platform",
+        "os",
+        "device",
+        "device_type",
+        "device_brand",
+        "device_manufacturer",
+        "device_model",
+        "carrier",
+        "start_version",
+        "paying",
+        "library",
+        "device_id",
+        "user_id",
+        "server_upload_time",
+    ]
 )
 
 
@@ -203,7 +223,7 @@ def _event(text: str, name: str) -> EventChoice:
     group_by = sent.get("group_by") or []
     if isinstance(group_by, dict):
         group_by = [group_by]
-    if not isinstance(group_by, list) or not all(_is_group(each) for each in group_by) or len(group_by) > 2:  # noqa: PLR2004 - documented
+    if not isinstance(group_by, list) or not all(_is_group(each) for each in group_by) or len(group_by) > 2:  # noqa: PLR2004 - said by the line itself
         message = f"Invalid group_by for {name}"
         raise wrong(message)
     return EventChoice(

@@ -9,13 +9,15 @@ from __future__ import annotations
 import json
 import math
 import uuid
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from amplitude_async.sandbox.language import language_name
 from amplitude_async.sandbox.rules import Event, is_number
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 LONGEST_TEXT: Final = 1024  # longer strings are cut, not refused
 _MAX_GROUP_TYPES: Final = 5
@@ -122,7 +124,7 @@ def event_instants(event: Event, stamp: Arrival) -> tuple[datetime, datetime]:
 
 def timestamp(instant: datetime) -> str:
     """Write an instant as raw data does: a space, six digits, no zone."""
-    return instant.strftime("%Y-%m-%d %H:%M:%S.%f") if instant.year >= 1000 else str(instant)  # noqa: PLR2004
+    return instant.strftime("%Y-%m-%d %H:%M:%S.%f") if instant.year >= 1000 else str(instant)  # noqa: PLR2004 - said by the line itself
 
 
 def derived_device_id(project_id: int, user_id: str) -> str:

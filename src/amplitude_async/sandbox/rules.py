@@ -10,11 +10,13 @@ from __future__ import annotations
 import json
 import math
 import zlib
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from amplitude_async.sandbox import properties
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 MIB: Final = 1_048_576  # "1 MB" in the documentation; read as the binary megabyte
 MAX_DEPTH: Final = 40
@@ -85,8 +87,18 @@ _OBJECTS: Final = (
 )
 
 _KNOWN: Final = frozenset(
-    (*_TEXTS, *_LONGS, *_NUMBERS, *_OBJECTS)
-    + ("user_id", "device_id", "paying", "group_type", "group_value", "$skip_user_properties_sync")
+    (
+        *_TEXTS,
+        *_LONGS,
+        *_NUMBERS,
+        *_OBJECTS,
+        "user_id",
+        "device_id",
+        "paying",
+        "group_type",
+        "group_value",
+        "$skip_user_properties_sync",
+    )
 )
 _LARGEST_NUMBER: Final = 1e300  # leaves room for price times quantity
 
@@ -324,7 +336,7 @@ def short_ids(event: Event, shortest: int) -> list[str]:
 
 def invalid_fields(event: Event) -> list[str]:
     """Name the fields of an event whose value or type Amplitude wouldn't take."""
-    bad = [field for field in ("user_id", "device_id") if field in event and is_forbidden_id(event[field])]
+    bad: list[str] = [field for field in ("user_id", "device_id") if field in event and is_forbidden_id(event[field])]
     bad += [field for field in _TEXTS if field in event and not isinstance(event[field], str)]
     if event.get("event_type") == "":
         bad.append("event_type")

@@ -7,13 +7,15 @@ days, weeks (from Monday) and months are UTC's.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from amplitude_async.sandbox.conditions import PerformedCondition, Segment, Subject, passes, spelled, values_of
 from amplitude_async.sandbox.store import StoredEvent, microseconds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 ANY_EVENT: Final = frozenset({"_all", "_active"})
 INACTIVE: Final = frozenset({"[Amplitude] Start Session", "[Amplitude] End Session", "[Amplitude] Merged User"})

@@ -48,7 +48,7 @@ def json_answer(status: int, body: object) -> Response:
 
 def refused_query(status: int, details: str) -> Response:
     """Answer with the error envelope of the dashboard API."""
-    headers = {"www-authenticate": 'Basic realm="Amplitude"'} if status == 401 else None  # noqa: PLR2004
+    headers = {"www-authenticate": 'Basic realm="Amplitude"'} if status == 401 else None  # noqa: PLR2004 - said by the line itself
     return Response(
         rows.compact(rules.envelope(status, details)),
         status,
@@ -123,7 +123,7 @@ class Service:
     async def _unrouted(request: Request, error: HTTPException) -> Response:
         if request.url.path.startswith(_DASHBOARD_PREFIX):
             return refused_query(error.status_code, error.detail)
-        if error.status_code == 404:  # noqa: PLR2004 - the ingestion hosts answer unknown paths with 400
+        if error.status_code == 404:  # noqa: PLR2004 - said by the line itself
             return json_answer(400, {"code": 400, "error": "Invalid request path"})
         return json_answer(error.status_code, {"code": error.status_code, "error": error.detail})
 
@@ -301,7 +301,7 @@ class Service:
         direction = questions.one(parameters, "direction") or "latest"
         if direction not in {"latest", "earliest"}:
             return refused_query(400, f"Invalid value for direction: {direction[:100]}")
-        is_id = text.isascii() and text.isdigit() and len(text) < 20  # noqa: PLR2004 - the digits of 64 bits
+        is_id = text.isascii() and text.isdigit() and len(text) < 20  # noqa: PLR2004 - said by the line itself
         if self._strict and not is_id:
             return refused_query(400, "user must be an Amplitude ID")
         if refused := self._looked_up():

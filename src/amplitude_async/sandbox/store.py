@@ -7,15 +7,18 @@ never written as SQL text, only as parameters.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from amplitude_async.sandbox import rows
 from amplitude_async.sandbox.people import People, User
 from amplitude_async.sandbox.properties import apply
-from amplitude_async.sandbox.rules import Endpoint, Event
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from amplitude_async.sandbox.rules import Endpoint, Event
 
 DEDUP_SECONDS: Final = 7 * 24 * 3600  # an insert_id is remembered for seven days
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -244,7 +247,7 @@ class Store:
             ids,
         ).fetchone()
         sessions, usage_us = self._database.execute(
-            f"SELECT count(*), coalesce(sum(length), 0) FROM (SELECT max(event_us) - min(event_us) AS length "  # noqa: S608 - as above
+            f"SELECT count(*), coalesce(sum(length), 0) FROM (SELECT max(event_us) - min(event_us) AS length "  # noqa: S608 - built from constants, values are parameters
             f"{clause} AND session_id >= 0 GROUP BY session_id)",
             ids,
         ).fetchone()
@@ -262,8 +265,7 @@ class Store:
         """Return rows of a user, newest first (or oldest), the page extended so that no session is cut."""
         order = "ASC" if earliest else "DESC"
         found = self._database.execute(
-            f"SELECT session_id, row FROM events WHERE {_OF_USER} "  # noqa: S608 - constants
-            f"ORDER BY event_us {order}, id {order} LIMIT -1 OFFSET ?",
+            f"SELECT session_id, row FROM events WHERE {_OF_USER} ORDER BY event_us {order}, id {order} LIMIT -1 OFFSET ?",  # noqa: S608 - built from constants, values are parameters
             (user.amplitude_id, user.amplitude_id, offset),
         )
         page: list[str] = []
