@@ -20,9 +20,7 @@ async def work(jobs: asyncio.Queue[dict[str, str]], amplitude: AsyncAmplitude, d
     while True:
         job = await jobs.get()
         try:
-            await amplitude.track(
-                {"event_type": "job_done", "user_id": job["user_id"], "event_properties": {"task": job["task"]}}
-            )
+            await amplitude.track({"event_type": "job_done", "user_id": job["user_id"], "event_properties": {"task": job["task"]}})
             done.append(job["task"])
         except AmplitudeError as error:
             print(f"{job['task']}: {error}", file=sys.stderr)

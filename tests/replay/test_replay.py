@@ -72,7 +72,9 @@ class Handler(BaseHTTPRequestHandler):
             self.server.seen.append(seen)
         given = self.server.answers[index]
         chunks = [base64.b64decode(chunk) for chunk in given.get("chunks", [])]
-        content = b"".join(chunks) or base64.b64decode(given.get("base64", "")) or given.get("text", "").encode("utf-8", "surrogatepass")
+        content = (
+            b"".join(chunks) or base64.b64decode(given.get("base64", "")) or given.get("text", "").encode("utf-8", "surrogatepass")
+        )
         self.send_response(given["status"])
         for name, value in given["headers"].items():
             self.send_header(name, value.replace("{BASE}", self.server.url).replace("{OTHERHOST}", self.server.url))
@@ -158,7 +160,7 @@ def build(case: dict[str, Any], recorder: Recorder, monkeypatch: pytest.MonkeyPa
     for name, value in case["environment"].items():
         # Nothing listens where the proxy variables point to.
         monkeypatch.setenv(name, value.replace("{BASE}", recorder.url).replace("{PROXY}", "http://127.0.0.1:1"))
-    options = {
+    options: dict[str, Any] = {
         name: value.replace("{BASE}", recorder.url) if isinstance(value, str) else value for name, value in case["options"].items()
     }
     if case["method"] != "constructor":
