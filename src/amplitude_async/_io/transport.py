@@ -530,10 +530,10 @@ class Transport:
     def _failure(self, error: Exception, body: Any) -> Failure:  # noqa: ANN401 - see _body_stream
         names = {kind.__name__ for kind in type(error).__mro__}
         detail = mask(f"{type(error).__name__}: {error}", self._secrets())
-        if cause := _tls_cause(error):
-            return Failure("refused", is_sent=_is_sent(body), reason=f"TLS refused the connection ({mask(cause)})", detail=detail)
         if "ConnectTimeout" in names:
             return Failure("timeout", is_sent=False, reason="no connection within its time limit", detail=detail)
+        if cause := _tls_cause(error):
+            return Failure("refused", is_sent=_is_sent(body), reason=f"TLS refused the connection ({mask(cause)})", detail=detail)
         if names & {"ConnectError", "ProxyError", "PoolTimeout", "UnsupportedProtocol"}:
             words = mask(str(error), self._secrets()) or "no words"
             return Failure("connect", is_sent=False, reason=f"no connection could be made ({words})", detail=detail)
@@ -613,7 +613,9 @@ def _tls_cause(error: BaseException) -> str:
             return ""
         if type(seen).__name__ in {"SSLCertVerificationError", "CertificateError"}:
             return str(getattr(seen, "verify_message", "") or seen)
-        if "SSLError" in {kind.__name__ for kind in type(seen).__mro__} and type(seen).__name__ != "SSLEOFError":
+        is_tls = "SSLError" in {kind.__name__ for kind in type(seen).__mro__}
+        # An end of the line, or a wait, is not a refusal.
+        if is_tls and type(seen).__name__ not in {"SSLEOFError", "SSLZeroReturnError", "SSLWantReadError", "SSLWantWriteError"}:
             return str(getattr(seen, "reason", "") or seen)
         seen = seen.__cause__ or seen.__context__
     return ""

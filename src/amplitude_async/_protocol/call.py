@@ -120,7 +120,11 @@ def read_upload_answer(body: bytes) -> dict[str, Any]:
     Raises:
         MalformedError: It is not a JSON object, or not one that can be trusted.
     """
-    return read_json_object(body, strict=True)
+    answer = read_json_object(body, strict=True)
+    if answer.get("code", 200) != 200:  # noqa: PLR2004 - Amplitude repeats the status here
+        message = f"its code is {answer['code']!r:.20}"
+        raise MalformedError(message)
+    return answer
 
 
 def read_text_or_json(body: bytes) -> Any:  # noqa: ANN401 - this is where JSON enters
@@ -130,6 +134,6 @@ def read_text_or_json(body: bytes) -> Any:  # noqa: ANN401 - this is where JSON 
         MalformedError: It is neither.
     """
     text = body.decode("utf-8-sig", "replace").strip()
-    if text == "success":
-        return text
+    if text in {"success", '"success"'}:
+        return "success"
     return read_upload_answer(body)

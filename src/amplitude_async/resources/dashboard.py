@@ -180,7 +180,7 @@ def activity_call(amplitude_id: object, parameters: Mapping[str, object]) -> Cal
     user = _subject(amplitude_id, argument="amplitude_id", what="an Amplitude id (user_search gives it)")
     for name in ("offset", "limit"):
         bound = parameters.get(name)
-        if bound is not None and (isinstance(bound, bool) or not isinstance(bound, (int, str)) or str(bound).startswith("-")):
+        if bound is not None and (isinstance(bound, bool) or not isinstance(bound, (int, float, str)) or str(bound).startswith("-")):
             message = f"{name} must be a whole number from 0"
             raise InvalidArgumentError(message, argument=name)
     rest = {key: value for key, value in parameters.items() if key != "user"}
