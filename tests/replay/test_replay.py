@@ -135,6 +135,11 @@ def made(name: str) -> dict[str, Any]:
     return event
 
 
+def error_class(name: str) -> type[Exception]:
+    error: type[Exception] = TypeError if name == "TypeError" else getattr(amplitude_async, name)
+    return error
+
+
 async def use(amplitude: AsyncAmplitude, case: dict[str, Any]) -> Any:
     arguments, keywords = python_value(case["arguments"], case["name"]), python_value(case["keywords"], case["name"])
     method = case["method"]
@@ -143,6 +148,12 @@ async def use(amplitude: AsyncAmplitude, case: dict[str, Any]) -> Any:
     if method == "search_then_activity":
         found = await amplitude.user_search(*arguments)
         return await amplitude.user_activity(found["matches"][0]["amplitude_id"])
+    if method == "segmentation_twice":
+        before = json.dumps(keywords)
+        first = await amplitude.event_segmentation(**keywords)
+        assert await amplitude.event_segmentation(**keywords) == first
+        assert json.dumps(keywords) == before
+        return first
     if method == "two_tracks":
         results: list[Any] = [None, None]
 
@@ -189,6 +200,11 @@ def check_sent(seen: dict[str, Any], sent: dict[str, Any]) -> None:
         assert seen["body"] == b""
 
 
+def arrived(seen: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return requests by their bodies: calls made at once arrive in any order; a stable sort leaves all others alone."""
+    return sorted(seen, key=lambda one: b'"event_type":"b"' in one["body"])
+
+
 def content(answer: dict[str, Any]) -> bytes:
     return b"".join(map(base64.b64decode, answer.get("chunks", []))) or base64.b64decode(answer.get("base64", ""))
 
@@ -209,24 +225,29 @@ async def test_replay(case: dict[str, Any], recorder: Recorder, monkeypatch: pyt
     recorder.answers = case["answers"]
     result = case["result"]
     if "error" in result:
-        with pytest.raises(getattr(amplitude_async, result["error"])) as caught:
+        with pytest.raises(error_class(result["error"])) as caught:
             async with build(case, recorder, monkeypatch) as amplitude:
                 await use(amplitude, case)
         if "status" in result:
+            assert isinstance(caught.value, amplitude_async.ResponseError | amplitude_async.UnexpectedResponseError)
             assert caught.value.status == result["status"]
         if "data" in result:
+            assert isinstance(caught.value, amplitude_async.ResponseError)
             assert caught.value.data == result["data"]
             assert str(caught.value).startswith(f"Request failed with status code {result['status']}")
     else:
         async with build(case, recorder, monkeypatch) as amplitude:
+            if "origin" in result:
+                assert f"ingestion={result['origin']} " in repr(amplitude)
+            for name, kept in result.get("ids", {}).items():
+                assert getattr(amplitude._defaults, name) == kept
             if not result.get("constructed"):
                 value = await use(amplitude, case)
                 assert value == (content(case["answers"][0]) if "bytes" in result else result["value"])
-    if case["method"] == "two_tracks":
-        kinds = sorted(json.loads(seen["body"])["events"][0]["event_type"] for seen in recorder.seen)
-        assert kinds == ["a", "b"]
-    elif case["sent"] is None:
+    if case["sent"] is None:
         assert recorder.seen == []
-    else:
-        assert len(recorder.seen) == (2 if case["method"] == "search_then_activity" else 1)
-        check_sent(recorder.seen[0], json.loads(json.dumps(case["sent"])))
+        return
+    expected = json.loads(json.dumps([case["sent"], *case.get("also_sent", [])]))
+    assert len(recorder.seen) == len(expected)
+    for seen, sent in zip(arrived(recorder.seen), expected, strict=True):
+        check_sent(seen, sent)
