@@ -559,7 +559,7 @@ class _Reader:
     def __init__(self, coding: str, limit: int) -> None:
         coding = coding.strip().lower()
         self.body = bytearray()
-        self.fault = "" if coding in {"", "identity", "gzip", "x-gzip", "deflate"} else f"content encoding {mask(coding, limit=20)}"
+        self.fault = "" if coding in {"", "identity", "gzip", "x-gzip", "deflate"} else "an unknown content encoding"
         self._inflate = None if coding in {"", "identity"} or self.fault else zlib.decompressobj(47)
         self._limit = limit
 

@@ -67,7 +67,7 @@ def encode(value: object) -> bytes:
     Raises:
         UnencodableError: NaN, an infinity, bytes, a cycle, more than 40 levels, a lone surrogate, or a type without a JSON form.
     """
-    if _is_plain(value, MAX_DEPTH + 1):
+    if _is_plain(value, MAX_DEPTH):
         try:
             return _encoder.encode(value)
         except (UnicodeEncodeError, OverflowError, ValueError, TypeError):

@@ -25,6 +25,14 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 # The events of a user, those stored before a merge included.
 _OF_USER: Final = "amplitude_id IN (SELECT amplitude_id FROM users WHERE amplitude_id = ? OR merged_into = ?)"
+_SUMS: Final = "SELECT count(*), count(revenue), coalesce(sum(revenue), 0), min(event_us), max(event_us) FROM events WHERE " + _OF_USER
+_SESSIONS: Final = (
+    "SELECT count(*), coalesce(sum(length), 0) FROM (SELECT max(event_us) - min(event_us) AS length FROM events WHERE "
+    + _OF_USER
+    + " AND session_id >= 0 GROUP BY session_id)"
+)
+_EARLIEST: Final = "SELECT session_id, row FROM events WHERE " + _OF_USER + " ORDER BY event_us ASC, id ASC LIMIT -1 OFFSET ?"
+_LATEST: Final = "SELECT session_id, row FROM events WHERE " + _OF_USER + " ORDER BY event_us DESC, id DESC LIMIT -1 OFFSET ?"
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS events (
@@ -240,15 +248,13 @@ class Store:
 
     def history(self, user: User) -> History:
         """Return the sums over a user's events, those from before a merge included."""
-        clause = f"FROM events WHERE {_OF_USER}"
         ids = (user.amplitude_id, user.amplitude_id)
         count, purchases, revenue, first, last = self._database.execute(
-            f"SELECT count(*), count(revenue), coalesce(sum(revenue), 0), min(event_us), max(event_us) {clause}",
+            _SUMS,
             ids,
         ).fetchone()
         sessions, usage_us = self._database.execute(
-            f"SELECT count(*), coalesce(sum(length), 0) FROM (SELECT max(event_us) - min(event_us) AS length "  # noqa: S608 - built from constants, values are parameters
-            f"{clause} AND session_id >= 0 GROUP BY session_id)",
+            _SESSIONS,
             ids,
         ).fetchone()
         return History(
@@ -263,9 +269,8 @@ class Store:
 
     def timeline(self, user: User, *, offset: int, limit: int, earliest: bool) -> list[str]:
         """Return rows of a user, newest first (or oldest), the page extended so that no session is cut."""
-        order = "ASC" if earliest else "DESC"
         found = self._database.execute(
-            f"SELECT session_id, row FROM events WHERE {_OF_USER} ORDER BY event_us {order}, id {order} LIMIT -1 OFFSET ?",  # noqa: S608 - built from constants, values are parameters
+            _EARLIEST if earliest else _LATEST,
             (user.amplitude_id, user.amplitude_id, offset),
         )
         page: list[str] = []
