@@ -64,7 +64,7 @@ def others(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the tests on the running Python, with coverage, then on the others that are present."""
+    """Run the tests on the running Python, with coverage."""
     session.install("--quiet", *group("test"))
     install_wheel(session, "sandbox")
     session.run("coverage", "erase")

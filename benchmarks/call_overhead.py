@@ -22,7 +22,10 @@ import tempfile
 import time
 import uuid
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
 
 HERE = Path(__file__).parent
 EVENT = {
@@ -75,7 +78,7 @@ def client(variant: str, port: int, calls: int, callers: int, backend: str) -> N
             async def call() -> None:
                 await amplitude.track(EVENT)
 
-            close = amplitude.aclose
+            close: Callable[[], Awaitable[None]] = amplitude.aclose
         else:
             limits = httpx.Limits(max_connections=50, max_keepalive_connections=50)
             http = httpx.AsyncClient(limits=limits, timeout=30, trust_env=False)
@@ -166,7 +169,9 @@ def compare(
     return results
 
 
-def verdict(name: str, ours: list[float], other: list[float], target: str, *, most: float | None = None, least: float | None = None) -> None:
+def verdict(
+    name: str, ours: list[float], other: list[float], target: str, *, most: float | None = None, least: float | None = None
+) -> None:
     """Print a ratio, repetition by repetition, beside what it should be."""
     ratios = [a / b for a, b in zip(ours, other, strict=True)]
     median = statistics.median(ratios)
@@ -203,11 +208,15 @@ def main() -> None:
         results = compare("50 callers, asyncio", ["ours", "bare-no-sniffio", *original], 0.0, calls, 50, "asyncio", repeats, node)
         for name, most in (("cpu_us", 0.4), ("p99_ms", 0.2)):
             other = column(results, "bare-no-sniffio", name)
-            verdict(f"{name}, 50 callers, to bare httpx without sniffio", column(results, "ours", name), other, f"<= {most}", most=most)
+            verdict(
+                f"{name}, 50 callers, to bare httpx without sniffio", column(results, "ours", name), other, f"<= {most}", most=most
+            )
         title = "50 callers, answers after 50 ms"
         results = compare(title, ["ours", "bare-no-sniffio", *original], 0.05, calls, 50, "asyncio", repeats, node)
         other = column(results, "bare-no-sniffio", "rate")
-        verdict("requests/s, 50 callers and 50 ms, to bare httpx without sniffio", column(results, "ours", "rate"), other, ">= 5", least=5)
+        verdict(
+            "requests/s, 50 callers and 50 ms, to bare httpx without sniffio", column(results, "ours", "rate"), other, ">= 5", least=5
+        )
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import ssl
 import sys
 import time
 import zlib
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +62,7 @@ async def failing(amplitude: AsyncAmplitude, event: dict[str, Any] = EVENT) -> A
 @pytest.mark.parametrize("name", BAD_200)
 async def test_a_200_that_is_no_confirmation_is_no_success(name: str) -> None:
     """A confused 200 leaves the outcome unknown, and the event goes again under the same insert_id until it is confirmed (A1, A16)."""
-    bad = answer(response(body=BAD_200[name], *()))
+    bad = answer(response(body=BAD_200[name]))
     with ScriptedServer(bad) as server:
         error = await failing(client(server, max_retries=1))
         assert isinstance(error, amplitude_async.UnexpectedResponseError)
@@ -189,10 +190,10 @@ async def test_a_server_that_closes_every_time_costs_nothing_that_stays() -> Non
     with ScriptedServer(*[old, close] * 15) as server:
         async with client(server) as amplitude:
             await amplitude.track(EVENT)
-            before = len(os.listdir("/proc/self/fd"))
+            before = len(list(Path("/proc/self/fd").iterdir()))
             for _ in range(20):
                 await amplitude.track(EVENT)
-            assert abs(len(os.listdir("/proc/self/fd")) - before) <= 2
+            assert abs(len(list(Path("/proc/self/fd").iterdir())) - before) <= 2
 
 
 @pytest.mark.anyio
@@ -240,10 +241,8 @@ def tls(context: ssl.SSLContext, then: Callable[[Connection], None]) -> Callable
 
 
 def server_context(*names: str, expired: bool = False) -> tuple[ssl.SSLContext, trustme.CA]:
-    import datetime
-
     authority = trustme.CA()
-    when = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC) if expired else None
+    when = datetime(2020, 1, 1, tzinfo=UTC) if expired else None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert(*names, not_after=when).configure_cert(context)
     return context, authority
@@ -265,7 +264,9 @@ async def test_tls_that_is_not_right_is_refused_before_any_byte_of_the_body(faul
     with ScriptedServer(step) as server:
         url = f"https://localhost:{server.port}"
         limits = Timeout(connect=0.5, attempt=1.0)
-        async with AsyncAmplitude("key", base_url=url, ssl_context=trusting, timeout=limits, backoff=NO_WAIT, max_retries=0) as amplitude:
+        async with AsyncAmplitude(
+            "key", base_url=url, ssl_context=trusting, timeout=limits, backoff=NO_WAIT, max_retries=0
+        ) as amplitude:
             with pytest.raises(amplitude_async.TransportError) as caught:
                 await amplitude.track(EVENT)
         assert server.requests == []
@@ -288,17 +289,29 @@ async def test_a_right_certificate_is_spoken_to() -> None:
         assert caught.value.outcome == "not_sent"
 
 
+def taken(connection: Connection) -> None:
+    """Read a request and ingest it."""
+    if connection.read_request():
+        connection.accept_events()
+
+
+def taken_then(data: bytes) -> Callable[[Connection], None]:
+    """Ingest a request and begin an answer."""
+
+    def step(connection: Connection) -> None:
+        taken(connection)
+        connection.send(data)
+
+    return step
+
+
 CUTS: dict[str, Callable[[Connection], None]] = {
-    "before the request": lambda connection: None,
+    "before the request": lambda _: None,
     "in headers": lambda connection: connection.read_some(20),
     "in mid-body": lambda connection: connection.read_some(260),
-    "after the body": lambda connection: bool(connection.read_request()) and connection.accept_events(),  # type: ignore[func-returns-value]
-    "in answer headers": lambda connection: (connection.read_request(), connection.accept_events(), connection.send(b"HTTP/1.1 200 O")),  # type: ignore[func-returns-value]
-    "in answer body": lambda connection: (  # type: ignore[func-returns-value]
-        connection.read_request(),
-        connection.accept_events(),
-        connection.send(response()[:-20]),
-    ),
+    "after the body": taken,
+    "in answer headers": taken_then(b"HTTP/1.1 200 O"),
+    "in answer body": taken_then(response()[:-20]),
 }
 
 
@@ -366,10 +379,15 @@ async def test_a_dribbling_answer_runs_into_the_attempt_limit() -> None:
     assert error.outcome == "unknown"
 
 
+def never_reads(connection: Connection) -> None:
+    """Hold the connection and read nothing."""
+    connection.server.stopped.wait(20)
+
+
 @pytest.mark.anyio
 async def test_a_server_that_never_reads_runs_into_the_write_limit() -> None:
     """A large body that nobody reads ends at the write limit (B8)."""
-    with ScriptedServer(lambda connection: bool(connection.server.stopped.wait(20))) as server:  # type: ignore[arg-type,return-value]
+    with ScriptedServer(never_reads) as server:
         events = [{**EVENT, "event_properties": {"text": "x" * 890_000}}]
         async with client(server, timeout=Timeout(write=0.3, attempt=3.0), max_retries=0) as amplitude:
             # The system's own buffers may take it all; then it is the silence that ends it.

@@ -25,7 +25,11 @@ EU = ("https://api.eu.amplitude.com", "https://analytics.eu.amplitude.com")
         ({"token_endpoint": "https://t.example", "region": "eu"}, {}, ("https://t.example", EU[1])),
         ({"dashboard_endpoint": "https://d.example", "base_url": "https://b.example"}, {}, ("https://b.example", "https://d.example")),
         ({}, {"AMPLITUDE_TOKEN_ENDPOINT": "https://t.example"}, ("https://t.example", US[1])),
-        ({}, {"AMPLITUDE_TOKEN_ENDPOINT": "https://t.example", "AMPLITUDE_BASE_URL": "https://b.example"}, ("https://t.example", "https://b.example")),
+        (
+            {},
+            {"AMPLITUDE_TOKEN_ENDPOINT": "https://t.example", "AMPLITUDE_BASE_URL": "https://b.example"},
+            ("https://t.example", "https://b.example"),
+        ),
         ({}, {"AMPLITUDE_BASE_URL": "https://b.example", "AMPLITUDE_REGION": "eu"}, ("https://b.example",) * 2),
         ({"base_url": "https://box.example"}, {"AMPLITUDE_TOKEN_ENDPOINT": "https://t.example"}, ("https://box.example",) * 2),
         ({"region": "us"}, {"AMPLITUDE_TOKEN_ENDPOINT": "https://t.example", "AMPLITUDE_DASHBOARD_ENDPOINT": "https://d.example"}, US),

@@ -96,13 +96,17 @@ async def test_no_text_form_of_a_client_shows_a_key() -> None:
         pickle.dumps(secret)
 
 
+def make_with(options: dict[str, Any]) -> AsyncAmplitude:
+    return AsyncAmplitude(**options)
+
+
 ECHO = f"Invalid API key: {KEY}, secret {SECRET}, of {PERSON}"
 FAILURES: dict[str, Any] = {
     **{
         f"status {status}": answer(response(status, ECHO.encode()))
         for status in (400, 401, 402, 403, 404, 405, 408, 409, 410, 413, 418, 422, 425, 429, 451, 500, 501, 502, 503, 504, 529, 599)
     },
-    "json echo": answer(response(400, ('{"error":"Invalid API key: %s"}' % KEY).encode())),
+    "json echo": answer(response(400, f'{{"error":"Invalid API key: {KEY}"}}'.encode())),
     "redirect": answer(response(302, b"", f"Location: https://{KEY}.example/{SECRET}?sig=canary-sig")),
     "echo with 200": answer(response(200, ECHO.encode())),
     "odd encoding": answer(response(200, b"x", f"Content-Encoding: {KEY}")),
@@ -186,9 +190,7 @@ async def test_no_cookie_is_kept() -> None:
 
 
 @pytest.mark.anyio
-async def test_proxies_netrc_and_certificates_of_the_environment_are_ignored(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+async def test_proxies_netrc_and_certificates_of_the_environment_are_ignored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Nothing of the environment redirects a request or adds to it, unless trust_env asks for it (S16, B12)."""
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login netrc-user password netrc-pass", "ascii")
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -212,7 +214,7 @@ async def test_proxies_netrc_and_certificates_of_the_environment_are_ignored(
 def test_keys_with_odd_characters_are_refused(name: str, value: str) -> None:
     """A key with a line break, NUL or non-ASCII character is refused at construction, and not repeated (S17)."""
     with pytest.raises(ConfigurationError, match=name) as caught:
-        AsyncAmplitude(**{"api_key": "key", name: value})
+        make_with({"api_key": "key", name: value})
     assert value not in str(caught.value)
 
 

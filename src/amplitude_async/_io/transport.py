@@ -28,7 +28,7 @@ from amplitude_async.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 __all__ = ["HttpClient", "OpenStream", "Transport", "Wire"]
 
@@ -47,10 +47,12 @@ MODULES: Final = {"httpx": "httpx", "httpx2": "httpx2", "aiohttp": "httpx_aiohtt
 class HttpClient(Protocol):
     """The shape of ``httpx.AsyncClient`` that a client of the user's own must have. It is never closed by this library."""
 
-    def build_request(self, method: str, url: Any, **options: Any) -> Any:  # noqa: ANN401 - the HTTP library's own type
-        """Make a request; called with ``headers``, ``content`` and ``extensions``."""
+    @property
+    def build_request(self) -> Callable[..., Any]:
+        """Make a request; called with a method, a URL, ``headers``, ``content`` and ``extensions``."""
 
-    async def send(self, request: Any, *, stream: bool = False) -> Any:  # noqa: ANN401 - as above
+    @property
+    def send(self) -> Callable[..., Awaitable[Any]]:
         """Send a request; called with ``stream=True``."""
 
     async def aclose(self) -> None:

@@ -25,14 +25,14 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 # The events of a user, those stored before a merge included.
 _OF_USER: Final = "amplitude_id IN (SELECT amplitude_id FROM users WHERE amplitude_id = ? OR merged_into = ?)"
-_SUMS: Final = "SELECT count(*), count(revenue), coalesce(sum(revenue), 0), min(event_us), max(event_us) FROM events WHERE " + _OF_USER
+_SUMS: Final = "SELECT count(*), count(revenue), coalesce(sum(revenue), 0), min(event_us), max(event_us) FROM events WHERE " + _OF_USER  # noqa: S608 - constants; values are parameters
 _SESSIONS: Final = (
-    "SELECT count(*), coalesce(sum(length), 0) FROM (SELECT max(event_us) - min(event_us) AS length FROM events WHERE "
+    "SELECT count(*), coalesce(sum(length), 0) FROM (SELECT max(event_us) - min(event_us) AS length FROM events WHERE "  # noqa: S608 - constants; values are parameters
     + _OF_USER
     + " AND session_id >= 0 GROUP BY session_id)"
 )
-_EARLIEST: Final = "SELECT session_id, row FROM events WHERE " + _OF_USER + " ORDER BY event_us ASC, id ASC LIMIT -1 OFFSET ?"
-_LATEST: Final = "SELECT session_id, row FROM events WHERE " + _OF_USER + " ORDER BY event_us DESC, id DESC LIMIT -1 OFFSET ?"
+_EARLIEST: Final = "SELECT session_id, row FROM events WHERE " + _OF_USER + " ORDER BY event_us ASC, id ASC LIMIT -1 OFFSET ?"  # noqa: S608 - constants; values are parameters
+_LATEST: Final = "SELECT session_id, row FROM events WHERE " + _OF_USER + " ORDER BY event_us DESC, id DESC LIMIT -1 OFFSET ?"  # noqa: S608 - constants; values are parameters
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS events (
@@ -94,7 +94,7 @@ class Store:
                 self._database.execute("PRAGMA journal_mode = WAL")
             self._database.execute("PRAGMA synchronous = NORMAL")
             self._database.executescript(_SCHEMA)
-            self.people = People(self._database)
+            self.people: People = People(self._database)
         except BaseException:
             self._database.close()
             raise

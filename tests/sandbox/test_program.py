@@ -1,0 +1,57 @@
+"""The sandbox as a program of its own: ``python -m amplitude_async.sandbox``."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import httpx
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-u", "-m", "amplitude_async.sandbox", *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def address(process: subprocess.Popen[str]) -> str:
+    """Read what the program prints until it names its address."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        found = re.search(r"http://127\.0\.0\.1:\d+", line)
+        if found:
+            return found[0]
+    raise AssertionError
+
+
+def test_it_serves_other_programs_and_keeps_its_store(tmp_path: Path) -> None:
+    """It prints where it listens, takes events, ends on Ctrl-C, and finds them again in its file at the next start."""
+    store = ["--port", "0", "--api-key", "the-key", "--secret-key", "the-secret", "--store", str(tmp_path / "box.db")]
+    with start(*store) as process:
+        url = address(process)
+        event = {"event_type": "x", "user_id": "user-12345"}
+        answer = httpx.post(f"{url}/2/httpapi", json={"api_key": "the-key", "events": [event]}, trust_env=False)
+        assert answer.json()["events_ingested"] == 1
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+    with start(*store) as process:
+        url = address(process)
+        found = httpx.get(f"{url}/api/2/usersearch", params={"user": "user-12345"}, auth=("the-key", "the-secret"), trust_env=False)
+        assert found.json()["type"] == "match_user_or_device_id"
+        refused = httpx.get(f"{url}/api/2/usersearch", params={"user": "x"}, auth=("the-key", "other"), trust_env=False)
+        assert refused.status_code == 403
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+
+
+def test_it_refuses_to_listen_beyond_loopback() -> None:
+    """Without the explicit flag another address than loopback is refused with exit code 2 (G2)."""
+    with start("--host", "0.0.0.0", "--port", "0") as process:
+        output, _ = process.communicate(timeout=20)
+    assert process.returncode == 2
+    assert "loopback" in output

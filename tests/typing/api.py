@@ -1,0 +1,38 @@
+"""Typed uses of the public API; only type-checked."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import assert_type
+
+import httpx
+
+from amplitude_async import AsyncAmplitude, Backoff, Export, PartialDeliveryError, RateLimitedError, Timeout
+
+
+async def uses() -> None:
+    """Use every public call."""
+    async with AsyncAmplitude("key", secret_key="secret", timeout=Timeout(connect=1), backoff=Backoff(base=1)) as amplitude:
+        result = await amplitude.track({"event_type": "x", "user_id": "u"}, options={"min_id_length": 1})
+        assert_type(result.get("events_ingested"), int | None)
+        events: list[dict[str, str]] = [{"event_type": "x"}]
+        await amplitude.track(events)
+        await amplitude.identify(({"user_id": "u"},))
+        found = await amplitude.user_search("u")
+        for match in found["matches"]:
+            await amplitude.user_activity(match["amplitude_id"], limit=5, direction="earliest")
+        series = await amplitude.event_segmentation(e={"event_type": "x"}, start=date(2026, 1, 1), end="20260131", i=7)
+        assert_type(series["data"]["xValues"], list[str])
+        export = amplitude.export(start="20260101T00", end=date(2026, 1, 2))
+        assert_type(export, Export)
+        async with export:
+            async for chunk in export:
+                assert_type(chunk, bytes)
+        assert_type(amplitude.with_options(max_retries=0), AsyncAmplitude)
+    AsyncAmplitude(http_client=httpx.AsyncClient())
+
+
+def reads(error: PartialDeliveryError, limited: RateLimitedError) -> None:
+    """Read the facts of errors."""
+    assert_type(error.delivered, tuple[int, ...])
+    assert_type(limited.retry_after, float | None)
