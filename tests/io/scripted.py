@@ -92,7 +92,10 @@ def answer(data: bytes) -> Step:
 
     def step(connection: Connection) -> None:
         if connection.read_request():
-            connection.send(data)
+            # Said aloud, so that no further request is put on a connection that ends here.
+            head, mark, body = data.partition(b"\r\n\r\n")
+            says_so = mark and b"onnection:" not in head
+            connection.send(head + b"\r\nConnection: close" + mark + body if says_so else data)
 
     return step
 

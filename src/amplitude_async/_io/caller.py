@@ -111,6 +111,7 @@ class Connection:
         self.is_closed = False
         self._transport: Transport | None = None
         self._streams: set[Stream] = set()
+        self.openings: set[Opening] = set()
         self._home: object = None
         self._pid = os.getpid()
         self._shut: anyio.Event | None = None
@@ -183,6 +184,8 @@ class Connection:
         try:
             # A cancelled caller must not leave sockets behind; both steps are bounded.
             with anyio.CancelScope(shield=True):
+                for opening in tuple(self.openings):
+                    opening.give_up()
                 for stream in tuple(self._streams):
                     warnings.warn(f"{stream!r} was left open; use 'async with' or aclose()", ResourceWarning, stacklevel=4)
                     await stream.aclose()
@@ -204,6 +207,30 @@ def _event_loop() -> object:
     import asyncio  # noqa: PLC0415 - as above
 
     return asyncio.get_running_loop()
+
+
+class Opening:
+    """A download whose answer has not begun.
+
+    Giving it up cancels it, but not while it connects: cancelling a TLS handshake strands its socket, and the connect limit bounds it.
+    """
+
+    def __init__(self) -> None:
+        self.scope = anyio.CancelScope()
+        self._is_connected = False
+        self._is_unwanted = False
+
+    def connected(self) -> None:
+        """Note that the connection stands."""
+        self._is_connected = True
+        if self._is_unwanted:
+            self.scope.cancel()
+
+    def give_up(self) -> None:
+        """Cancel it, now or as soon as it is connected."""
+        self._is_unwanted = True
+        if self._is_connected:
+            self.scope.cancel()
 
 
 class Stream:
@@ -363,23 +390,38 @@ class Caller:
             return self._judged(call, Failure("timeout", is_sent=False, reason="the time for the whole call is over"))
 
         async def exchange(_: OwnedTask[Reply | Failure]) -> Reply | Failure:
-            try:
-                return await transport.exchange(self._wire(call, limits, limit), limit)
-            finally:
-                slots.give_back()
+            return await transport.exchange(self._wire(call, limits, limit), limit)
 
         async def open_stream(owned: OwnedTask[OpenStream | Reply | Failure]) -> OpenStream | Reply | Failure:
-            opened = await transport.open(self._wire(call, limits, limit), limit, limits.between_bytes)
+            opened: OpenStream | Reply | Failure | None = None
+            try:
+                with opening.scope:
+                    wire = self._wire(call, limits, limit)
+                    opened = await transport.open(wire, limit, limits.between_bytes, opening.connected)
+            finally:
+                self.connection.openings.discard(opening)
             if owned.is_abandoned and isinstance(opened, OpenStream):
                 await opened.aclose()
-            return opened
+            return opened or Failure("broken", is_sent=True, reason="the client was closed before the download began")
 
         if is_stream:
-            answer = await self.tasks.spawn(open_stream).wait()
+            # Its connection is its own, so a cancelled opening costs no slot of the pool.
+            opening = Opening()
+            self.connection.openings.add(opening)
+
+            def abandon(opened: OpenStream | Reply | Failure | None) -> None:
+                opening.give_up()
+                if isinstance(opened, OpenStream):
+                    # It opened in the very turn in which the waiter was cancelled.
+                    self.tasks.spawn(lambda _: opened.aclose())
+
+            owned = self.tasks.spawn(open_stream)
+            owned.abandon = abandon
+            answer = await owned.wait()
             if isinstance(answer, OpenStream):
                 return Verdict(value=Stream(self.connection, answer, call, self._summary(call, number)))
             return self._judged(call, answer)
-        return self._judged(call, await self.tasks.spawn(exchange).wait())
+        return self._judged(call, await self.tasks.spawn(exchange, slots.give_back).wait())
 
     def _judged(self, call: Call, answer: Reply | Failure) -> Verdict:
         return judge(call, answer, now=time.time(), secrets=self.connection.secrets)

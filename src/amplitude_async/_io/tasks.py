@@ -29,10 +29,13 @@ T = TypeVar("T")
 class OwnedTask(Generic[T]):
     """One piece of work: it ends whether or not somebody waits for it."""
 
-    __slots__ = ("_done", "_error", "_value", "is_abandoned")
+    __slots__ = ("_done", "_error", "_release", "_value", "abandon", "is_abandoned")
 
-    def __init__(self) -> None:
+    def __init__(self, release: Callable[[], None] | None) -> None:
         self._done = anyio.Event()
+        self._release = release
+        self.abandon: Callable[[T | None], None] | None = None
+        """Called once when the waiter goes, with the result if there is one already."""
         self._value: T | None = None
         self._error: BaseException | None = None
         self.is_abandoned = False
@@ -44,6 +47,8 @@ class OwnedTask(Generic[T]):
             await self._done.wait()
         except BaseException:
             self.is_abandoned = True
+            if self.abandon is not None:
+                self.abandon(self._value)
             raise
         if self._error is not None:
             raise self._error
@@ -60,8 +65,22 @@ class OwnedTask(Generic[T]):
             self._error = ClosedError("the event loop ended before the request did", outcome="unknown")
             raise
         finally:
-            self._done.set()
-            tasks.finished()
+            self.end(tasks)
+
+    def end(self, tasks: OwnedTasks) -> None:
+        """Give back what the work held, and wake the waiter; once."""
+        if self._done.is_set():
+            return
+        if self._release is not None:
+            self._release()
+        self._done.set()
+        tasks.finished()
+
+    def end_unstarted(self, tasks: OwnedTasks) -> None:
+        """End work that somebody cancelled before its first step, so that its own ``finally`` never ran."""
+        if not self._done.is_set():
+            self._error = ClosedError("the request was cancelled before it began", outcome="not_sent")
+            self.end(tasks)
 
 
 class OwnedTasks:
@@ -73,13 +92,14 @@ class OwnedTasks:
         self._strong: set[asyncio.Task[None]] = set()
         self._idle: anyio.Event | None = None
 
-    def spawn(self, work: Callable[[OwnedTask[T]], Awaitable[T]]) -> OwnedTask[T]:
+    def spawn(self, work: Callable[[OwnedTask[T]], Awaitable[T]], release: Callable[[], None] | None = None) -> OwnedTask[T]:
         """Start work that outlives its caller; never waits.
 
         Args:
             work: Called with its own task, so that it can see whether anybody still waits.
+            release: Called once at its end, even if it never began.
         """
-        owned: OwnedTask[T] = OwnedTask()
+        owned: OwnedTask[T] = OwnedTask(release)
         if sniffio.current_async_library() == "trio":
             import trio  # noqa: PLC0415 - only where trio runs already
 
@@ -89,6 +109,7 @@ class OwnedTasks:
             task = asyncio.get_running_loop().create_task(owned.run(work, self))
             self._strong.add(task)
             task.add_done_callback(self._strong.discard)
+            task.add_done_callback(lambda _: owned.end_unstarted(self))
         self.alive += 1
         return owned
 

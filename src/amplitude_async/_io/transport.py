@@ -192,6 +192,8 @@ def _body_stream(module: Any) -> Any:  # noqa: ANN401 - a class made for the HTT
         def __init__(self, body: bytes) -> None:
             self._body = body
             self.has_started = False
+            self.was_sent_before = False
+            self.on_start: Callable[[], None] | None = None
 
         def __aiter__(self) -> _OneChunk:
             return _OneChunk(self, self._body)
@@ -218,6 +220,8 @@ class _OneChunk:
         body, self._body = self._body, None
         # By now the headers are written, so from here on the server may have seen the body.
         self._owner.has_started = True
+        if self._owner.on_start is not None:
+            self._owner.on_start()
         if not body:
             raise StopAsyncIteration
         return body
@@ -316,6 +320,8 @@ def _slot_transport(module: Any) -> Any:  # noqa: ANN401, C901 - two small class
                 is_repeatable = request.extensions.get("amplitude_repeatable", False)
                 if not is_repeatable and getattr(request.stream, "has_started", True):
                     raise
+                if getattr(request.stream, "has_started", False):
+                    request.stream.was_sent_before = True
             return await slot.transport.handle_async_request(request)
 
         async def aclose(self) -> None:
@@ -474,7 +480,8 @@ class Transport:
             try:
                 request, body = self._request(wire, self._client)
                 response = await self._client.send(request, stream=True, **self._send_options)
-                return await self._read(response, wire.answer_bytes)
+                reply = await self._read(response, wire.answer_bytes)
+                return reply._replace(was_sent_before=True) if getattr(body, "was_sent_before", False) else reply
             except Exception as error:  # noqa: BLE001 - every failure of the HTTP library becomes a value here
                 return self._failure(error, body)
             finally:
@@ -483,10 +490,13 @@ class Transport:
                         await _quietly(response.aclose)
         return Failure("timeout", is_sent=_is_sent(body), reason=f"no complete answer within {seconds:g} s")
 
-    async def open(self, wire: Wire, seconds: float, between_bytes: float) -> OpenStream | Reply | Failure:
+    async def open(
+        self, wire: Wire, seconds: float, between_bytes: float, on_connected: Callable[[], None]
+    ) -> OpenStream | Reply | Failure:
         """Send a request and wait for its answer to begin. Runs in a task of the library.
 
-        A 2xx comes back as a stream over a connection of its own; anything else is read and comes back as a Reply.
+        A 2xx comes back as a stream over a connection of its own; anything else is read and comes back as a Reply. ``on_connected`` is
+        called when the connection stands and the request goes out.
         """
         _is_ours.set(True)
         body = None
@@ -498,6 +508,10 @@ class Transport:
             with anyio.move_on_after(seconds):
                 try:
                     request, body = self._request(wire, client)
+                    if body is None:
+                        on_connected()
+                    else:
+                        body.on_start = on_connected
                     response = await client.send(request, stream=True, **self._send_options)
                     if not 200 <= response.status_code < 300:  # noqa: PLR2004 - the success class
                         return await self._read(response, ERROR_ANSWER_BYTES)
@@ -532,13 +546,14 @@ class Transport:
     def _failure(self, error: Exception, body: Any) -> Failure:  # noqa: ANN401 - see _body_stream
         names = {kind.__name__ for kind in type(error).__mro__}
         detail = mask(f"{type(error).__name__}: {error}", self._secrets())
+        was_sent = getattr(body, "was_sent_before", False)
         if "ConnectTimeout" in names:
-            return Failure("timeout", is_sent=False, reason="no connection within its time limit", detail=detail)
+            return Failure("timeout", is_sent=was_sent, reason="no connection within its time limit", detail=detail)
         if cause := _tls_cause(error):
             return Failure("refused", is_sent=_is_sent(body), reason=f"TLS refused the connection ({mask(cause)})", detail=detail)
         if names & {"ConnectError", "ProxyError", "PoolTimeout", "UnsupportedProtocol"}:
             words = mask(str(error), self._secrets()) or "no words"
-            return Failure("connect", is_sent=False, reason=f"no connection could be made ({words})", detail=detail)
+            return Failure("connect", is_sent=was_sent, reason=f"no connection could be made ({words})", detail=detail)
         if "TimeoutException" in names or isinstance(error, TimeoutError):
             what = "the server did not read the request" if "WriteTimeout" in names else "the server fell silent"
             return Failure("timeout", is_sent=_is_sent(body), reason=f"{what} for longer than its time limit", detail=detail)

@@ -44,12 +44,14 @@ class Reply(NamedTuple):
         headers: Names in lower case.
         body: The decoded body.
         fault: Why the body is not complete or not readable; ``""`` if it is.
+        was_sent_before: A kept connection broke under the same request after its body began, so it may have arrived then.
     """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
     fault: str = ""
+    was_sent_before: bool = False
 
     def __repr__(self) -> str:
         return f"<Reply {self.status}, {len(self.body)} bytes>"
@@ -114,6 +116,9 @@ def judge(call: Call, answer: Reply | Failure, *, now: float, secrets: Callable[
         outcome, may_retry = "not_sent", True
     elif answer.status in RETRIED or answer.status >= FIRST_SERVER_ERROR:
         outcome, may_retry = "unknown", call.repeatable
+    if answer.was_sent_before:
+        # This answer speaks for the repeat alone.
+        outcome = "unknown"
     error = _refusal(answer, now=now, secrets=tuple(secrets()))
     wait = error.retry_after if isinstance(error, errors.RateLimitedError) else retry_after(answer.headers, now=now)
     return Verdict(error=error, outcome=outcome, may_retry=may_retry, wait=wait)
