@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Self
 
 from amplitude_async._io.caller import CLOSE_SECONDS, Caller, Connection, Policy, Settings
 from amplitude_async._io.chance import stamp
@@ -11,7 +11,7 @@ from amplitude_async._protocol.hosts import resolve
 from amplitude_async.errors import ConfigurationError
 from amplitude_async.events import Defaults, epoch_ms
 from amplitude_async.exporting.export import Export, export_call
-from amplitude_async.options import DEFAULT_MAX_RETRIES, Backoff, Timeout, as_timeout, check_credential
+from amplitude_async.options import DEFAULT_MAX_RETRIES, MASK, Backoff, Timeout, as_timeout, check_credential
 from amplitude_async.resources import dashboard, ingestion
 
 if TYPE_CHECKING:
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from amplitude_async._io.transport import HttpClient
-    from amplitude_async._protocol.hosts import Region
+    from amplitude_async._protocol.hosts import Api, Endpoint, Region
     from amplitude_async.events import EventInput
+    from amplitude_async.options import Secret
     from amplitude_async.resources.dashboard import Segmentation, UserActivity, UserSearch
     from amplitude_async.resources.ingestion import TrackResult
 
@@ -126,23 +127,20 @@ class AsyncAmplitude:
         scim_token: str | None = None,
     ) -> None:
         given = (api_key, secret_key, org_api_key, org_secret_key, deployment_key, management_key, scim_token)
-        credentials = {
-            name: check_credential(name, value) or check_credential(*_from_environment(name))
-            for name, value in zip(_CREDENTIALS, given, strict=True)
-        }
-        if credentials["api_key"] is None:
-            message = "The API key is missing: pass api_key=... or set AMPLITUDE_API_KEY."
-            raise ConfigurationError(message)
-        endpoints = resolve(
+        checked = _Given(
+            {name: _Masked(value) for name, value in zip(_CREDENTIALS, given, strict=True)},
             {
-                "region": region,
-                "base_url": base_url,
-                "token_endpoint": token_endpoint,
-                "dashboard_endpoint": dashboard_endpoint,
+                "region": _Masked(region),
+                "base_url": _Masked(base_url),
+                "token_endpoint": _Masked(token_endpoint),
+                "dashboard_endpoint": _Masked(dashboard_endpoint),
             },
-            {name: os.environ[name] for name in _VARIABLES if os.environ.get(name)},
-            allow_clear_text=allow_clear_text,
         )
+        # Whatever is refused below, no frame of the traceback holds a key, nor an address with a password in it.
+        del given, api_key, secret_key, org_api_key, org_secret_key, deployment_key, management_key, scim_token
+        del region, base_url, token_endpoint, dashboard_endpoint
+        credentials = checked.credentials()
+        endpoints = checked.endpoints(allow_clear_text=allow_clear_text)
         if transport not in _TRANSPORTS:
             message = f"transport must be one of {', '.join(_TRANSPORTS)}, not {transport!r:.40}."
             raise ConfigurationError(message)
@@ -169,6 +167,8 @@ class AsyncAmplitude:
             raise ConfigurationError(message)
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_caller"):
+            return "<AsyncAmplitude refused at construction>"
         endpoints = self._caller.connection.settings.endpoints
         state = " closed" if self._caller.connection.is_closed else ""
         return f"<AsyncAmplitude{state} ingestion={endpoints['ingestion'].origin} dashboard={endpoints['dashboard'].origin}>"
@@ -390,9 +390,65 @@ class AsyncAmplitude:
         return Export(self._caller, export_call(start, end))
 
 
-def _from_environment(name: str) -> tuple[str, str | None]:
+class _Masked:
+    """An argument as it was given, not checked yet, that shows itself to nobody."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+    def __repr__(self) -> str:
+        return MASK
+
+
+class _Given(NamedTuple):
+    """What a client was given of keys and addresses; raises its refusals from frames that hold neither."""
+
+    keys: dict[str, _Masked]
+    addresses: dict[str, _Masked]
+
+    def credentials(self) -> dict[str, Secret | None]:
+        """Check the credentials, taking from the environment what was not given.
+
+        Raises:
+            ConfigurationError: The API key is missing, or a key is not one.
+        """
+        found: dict[str, Secret | None] = {}
+        refusal = ""
+        for name, masked in self.keys.items():
+            try:
+                found[name] = check_credential(name, masked.value) or _environment_credential(name)
+            except ConfigurationError as error:
+                refusal = str(error)
+                break
+        if refusal:
+            raise ConfigurationError(refusal)
+        if found["api_key"] is None:
+            message = "The API key is missing: pass api_key=... or set AMPLITUDE_API_KEY."
+            raise ConfigurationError(message)
+        return found
+
+    def endpoints(self, *, allow_clear_text: bool) -> dict[Api, Endpoint]:
+        """Decide the endpoints.
+
+        Raises:
+            ConfigurationError: An address or the region is wrong.
+        """
+        try:
+            return resolve(
+                {name: masked.value for name, masked in self.addresses.items()},
+                {name: os.environ[name] for name in _VARIABLES if os.environ.get(name)},
+                allow_clear_text=allow_clear_text,
+            )
+        except ConfigurationError as error:
+            refusal = str(error)
+        raise ConfigurationError(refusal)
+
+
+def _environment_credential(name: str) -> Secret | None:
     variable = f"AMPLITUDE_{name.upper()}"
-    return variable, os.environ.get(variable)
+    return check_credential(variable, os.environ.get(variable))
 
 
 def _whole(name: str, value: object, *, least: int, most: int) -> int:

@@ -97,6 +97,10 @@ REFUSED = [
     "https://0.0.0.0",
     "https://256.1.1.1",
     "https://2130706433",
+    "https://0xa9fea9fe",
+    "https://0xa9.0xfe.0xa9.0xfe",
+    "https://[::169.254.169.254]",
+    "https://[64:ff9b::a9fe:a9fe]",
 ]
 CLEAR_TEXT = [
     "http://api2.amplitude.com",

@@ -241,18 +241,19 @@ def test_importing_does_nothing() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_insert_ids_never_repeat_across_forks() -> None:
+def test_insert_ids_never_repeat_across_forks(tmp_path: Path) -> None:
     """Ids are random version 4 UUIDs from the system, also on both sides of a fork (S20)."""
     program = (
         "import os\n"
         "from amplitude_async._io.chance import new_insert_id\n"
         "new_insert_id()\n"
         "child = os.fork()\n"
-        "os.write(1, ''.join(new_insert_id() + chr(10) for _ in range(2000)).encode())\n"
+        "text = ''.join(new_insert_id() + chr(10) for _ in range(2000)).encode()\n"
+        "open('child' if child == 0 else 'parent', 'wb').write(text)\n"
         "os.waitpid(child, 0) if child else None\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
-    ids = done.stdout.split()
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60, cwd=tmp_path)
+    ids = [one for name in ("child", "parent") for one in (tmp_path / name).read_text("ascii").split()]
     assert len(ids) == len(set(ids)) == 4000
     assert all(re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", one) for one in ids)
 
@@ -294,3 +295,36 @@ def test_nothing_of_a_client_is_left_in_memory_dumps_of_errors() -> None:
     check(f"{caught.value} {caught.value.args}")
     gc.collect()
     assert os.environ.get("AMPLITUDE_SECRET_KEY") is None
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"api_key": "canary-api\n"},
+        {"secret_key": "canary-secret\n"},
+        {"scim_token": "canary-scim\n"},
+        {"region": "mars"},
+        {"base_url": "https://user:canary-secret@host.example"},
+        {"token_endpoint": "ftp://canary-secret.example"},
+        {"timeout": -1},
+        {"max_retries": -1},
+        {"max_connections": 0},
+        {"transport": "x"},
+        {"http_client": object()},
+    ],
+    ids=repr,
+)
+def test_a_refused_construction_shows_no_key(wrong: dict[str, Any]) -> None:
+    """Whatever is refused, no frame of ours holds a key or an address that was given (S3)."""
+    options = {"api_key": KEY, "secret_key": SECRET, **OTHERS, **wrong}
+    with pytest.raises(ConfigurationError) as caught:
+        make_with(options)
+    assert caught.value.__context__ is None or isinstance(caught.value.__context__, ConfigurationError)
+    dump = "".join(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
+    ours = [
+        part
+        for part in dump.split('  File "')
+        if "amplitude_async" in part.split("\n", 1)[0] and "tests" not in part.split("\n", 1)[0]
+    ]
+    assert ours
+    check("".join(ours))

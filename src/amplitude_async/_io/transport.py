@@ -176,12 +176,8 @@ class _MaskRecords(logging.Filter):
 
 _mask_records = _MaskRecords()
 _LOGGERS: Final = (
-    "httpx",
-    "httpcore.connection",
-    "httpcore.http11",
-    "httpcore.http2",
-    "httpcore.proxy",
-    "httpcore.socks",
+    *("httpx", "httpx2"),
+    *(f"{core}.{name}" for core in ("httpcore", "httpcore2") for name in ("connection", "http11", "http2", "proxy", "socks")),
 )
 
 
@@ -500,7 +496,10 @@ class Transport:
         """
         _is_ours.set(True)
         body = None
-        client = self._build(self._connect(_origin(wire.url))) if self._owns_client else self._client
+        try:
+            client = self._build(self._connect(_origin(wire.url))) if self._owns_client else self._client
+        except Exception as error:  # noqa: BLE001 - a proxy or certificate file of the environment that cannot be used
+            return self._failure(error, body)
         close = client.aclose if self._owns_client else _nothing
         response: Any = None
         is_handed_over = False

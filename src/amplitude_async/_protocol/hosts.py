@@ -96,7 +96,9 @@ def parse_endpoint(name: str, value: object, *, allow_clear_text: bool) -> Endpo
 
 
 def _address(name: str, host: str) -> IPv4Address | IPv6Address | None:
-    is_literal = host.startswith("[") or host.rstrip(".").rpartition(".")[2].isdigit()
+    # Resolvers read 0xa9fea9fe, octal and shortened forms as addresses too; only the plain form is accepted.
+    last = host.rstrip(".").rpartition(".")[2]
+    is_literal = host.startswith("[") or last.isdigit() or re.fullmatch(r"0x[0-9a-f]*", last) is not None
     try:
         address = ip_address(host.strip("[]"))
     except ValueError:
@@ -104,9 +106,19 @@ def _address(name: str, host: str) -> IPv4Address | IPv6Address | None:
             message = f"{name} is refused: its host is not a valid address."
             raise ConfigurationError(message) from None
         return None
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        return address.ipv4_mapped
+    if isinstance(address, IPv6Address):
+        return _embedded(address) or address
     return address
+
+
+def _embedded(address: IPv6Address) -> IPv4Address | None:
+    """Return the IPv4 address that an IPv6 address stands for: mapped, compatible, or translated (64:ff9b::/96)."""
+    if address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    number = int(address)
+    is_compatible = 1 < number < 2**32
+    is_translated = number >> 32 == 0x0064FF9B << 64
+    return IPv4Address(number & 0xFFFFFFFF) if is_compatible or is_translated else None
 
 
 def _fault(value: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from math import isfinite
-from typing import TYPE_CHECKING, Any, Final, TypedDict
+from typing import TYPE_CHECKING, Any, Final, Required, TypedDict
 
 from amplitude_async._protocol.call import Call, read_json_object
 from amplitude_async._protocol.codec import MalformedError, UnencodableError, decode, encode_text
@@ -35,15 +35,15 @@ QUERY_ALIASES: Final = {
 class UserMatch(TypedDict, total=False):
     """One user that was found; ``user_id`` is ``None`` for an anonymous one."""
 
-    amplitude_id: int
-    user_id: str | None
+    amplitude_id: Required[int]
+    user_id: Required[str | None]
     last_seen: str
     last_device_id: str
     platform: str
     country: str
 
 
-class UserSearch(TypedDict, total=False):
+class UserSearch(TypedDict):
     """What a search found.
 
     ``type`` is ``match_user_or_device_id``, ``match_amplitude_id``, ``match_user_prefix`` or ``nomatch`` (with no ``matches``).
@@ -53,7 +53,7 @@ class UserSearch(TypedDict, total=False):
     matches: list[UserMatch]
 
 
-class UserActivity(TypedDict, total=False):
+class UserActivity(TypedDict):
     """What is known of a user: ``userData`` (counts, ids, properties) and ``events``, the newest first unless asked otherwise."""
 
     userData: dict[str, Any]
@@ -63,13 +63,13 @@ class UserActivity(TypedDict, total=False):
 class SegmentationData(TypedDict, total=False):
     """Numbers by segment and date: ``series[k][d]`` belongs to ``seriesLabels[k]`` at ``xValues[d]``."""
 
-    series: list[list[float]]
+    series: Required[list[list[float]]]
     seriesLabels: list[Any]
     seriesCollapsed: list[list[dict[str, Any]]]
-    xValues: list[str]
+    xValues: Required[list[str]]
 
 
-class Segmentation(TypedDict, total=False):
+class Segmentation(TypedDict):
     """The answer of an event segmentation; everything is under ``data``."""
 
     data: SegmentationData

@@ -43,7 +43,7 @@ MAX_IDENTIFICATIONS: Final = 1000
 """Documented for groups as 1,024."""
 
 
-class TrackResult(TypedDict, total=False):
+class TrackResult(TypedDict):
     """What Amplitude says of an upload.
 
     ``code`` is 200; ``server_upload_time`` is in ms since the epoch; ``payload_size_bytes`` is the size of the (last) request;
