@@ -223,6 +223,15 @@ class _OneChunk:
         return body
 
 
+class _Hidden:
+    """The body of a request that a client of the user's own sends out of sight: nothing can tell, so it counts as sent."""
+
+    has_started = True
+
+
+_HIDDEN: Final = _Hidden()
+
+
 class _Slot:
     """One connection, bound to one origin."""
 
@@ -425,7 +434,7 @@ class Transport:
         return self._http.Proxy(address if "://" in address else f"http://{address}")
 
     def _request(self, wire: Wire, client: Any) -> tuple[Any, Any]:  # noqa: ANN401 - as above
-        """Return the request and its body, which knows whether any of it was asked for (``None`` if nothing can tell)."""
+        """Return the request and its body, which knows whether any of it was asked for."""
         if self._owns_client:
             return self._own_request(wire)
         request = client.build_request(
@@ -441,10 +450,10 @@ class Transport:
             self._body_streams[kind] = _body_stream(module) if hasattr(module, "AsyncByteStream") else None
         stream_class = self._body_streams[kind]
         if stream_class is None:
-            return request, None
+            return request, _HIDDEN
         body = stream_class(wire.body)
-        request.stream = body
-        return request, body
+        # Made anew over the stream alone: a transport that found request.content would send that, and nothing would show it.
+        return kind(request.method, request.url, headers=request.headers, stream=body, extensions=request.extensions), body
 
     def _own_request(self, wire: Wire) -> tuple[Any, Any]:
         """Make a request for the client built here, which has no headers, cookies or parameters to merge in.
@@ -545,7 +554,8 @@ class Transport:
     def _failure(self, error: Exception, body: Any) -> Failure:  # noqa: ANN401 - see _body_stream
         names = {kind.__name__ for kind in type(error).__mro__}
         detail = mask(f"{type(error).__name__}: {error}", self._secrets())
-        was_sent = getattr(body, "was_sent_before", False)
+        # Asked of the body even when the error speaks of connecting: the transport over aiohttp says so of a line that broke later.
+        was_sent = _is_sent(body) or getattr(body, "was_sent_before", False)
         if "ConnectTimeout" in names:
             return Failure("timeout", is_sent=was_sent, reason="no connection within its time limit", detail=detail)
         if cause := _tls_cause(error):

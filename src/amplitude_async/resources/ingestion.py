@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from amplitude_async._protocol.call import Kind
+    from amplitude_async.errors import Outcome
 
 __all__ = ["Packed", "Runner", "TrackResult", "group_identify", "identify", "pack_events", "track"]
 
@@ -41,6 +42,9 @@ MAX_EVENT_BYTES: Final = 999_000
 """One event alone; beyond this no request could carry it."""
 MAX_IDENTIFICATIONS: Final = 1000
 """Documented for groups as 1,024."""
+
+
+_BY_CARE: Final[tuple[Outcome, ...]] = ("unknown", "not_sent", "rejected")
 
 
 class TrackResult(TypedDict):
@@ -192,7 +196,7 @@ async def _deliver(
             if not isinstance(error, (BadRequestError, PayloadTooLargeError)):
                 # It is about the key, the server or the line, so the rest would fare no better.
                 for rest in pending:
-                    failed |= dict.fromkeys(rest, _unsent(error, [packed[index] for index in rest]))
+                    failed |= dict.fromkeys(rest, _copied(error, [packed[index] for index in rest], "not_sent"))
                 break
     if failed:
         raise _summed_up(sorted(delivered), dict(sorted(failed.items())), packed)
@@ -207,11 +211,11 @@ async def _answer_or_error(runner: Runner, call: Call, deadline: float, answers:
     return None
 
 
-def _unsent(error: AmplitudeError, items: Sequence[Packed]) -> AmplitudeError:
+def _copied(error: AmplitudeError, items: Sequence[Packed], outcome: Outcome | None) -> AmplitudeError:
     same = copy.copy(error)
     if isinstance(error, ResponseError) and isinstance(same, ResponseError):
         same.data, same.headers = error.data, error.headers
-    same.outcome = "not_sent"
+    same.outcome = outcome
     same.insert_ids = tuple(item.insert_id for item in items if item.insert_id)
     return same
 
@@ -219,20 +223,18 @@ def _unsent(error: AmplitudeError, items: Sequence[Packed]) -> AmplitudeError:
 def _summed_up(delivered: list[int], failed: dict[int, AmplitudeError], packed: Sequence[Packed]) -> AmplitudeError:
     first = next(iter(failed.values()))
     insert_ids = [packed[index].insert_id for index in failed if packed[index].insert_id]
+    outcomes = [error.outcome for error in failed.values()]
+    # The one that asks for the most care: what may have arrived, then what may be sent again, then what is final.
+    outcome = next((one for one in _BY_CARE if one in outcomes), first.outcome)
     if not delivered:
         first.insert_ids = tuple(insert_ids)
-        if any(error.outcome == "unknown" for error in failed.values()):
-            first.outcome = "unknown"
+        first.outcome = outcome
         return first
-    outcomes = {error.outcome for error in failed.values()}
     message = f"{len(delivered)} of {len(packed)} were accepted; position {next(iter(failed))} failed: {first}"
+    # The answer was about a whole request; each position's error is about its own event.
+    own = {index: _copied(error, [packed[index]], error.outcome) for index, error in failed.items()}
     return PartialDeliveryError(
-        message,
-        delivered=delivered,
-        failed=failed,
-        outcome="unknown" if "unknown" in outcomes else first.outcome,
-        insert_ids=insert_ids,
-        request=first.request,
+        message, delivered=delivered, failed=own, outcome=outcome, insert_ids=insert_ids, request=first.request
     )
 
 

@@ -1,0 +1,90 @@
+"""Clients of the user's own that send the body in ways this library cannot watch: what may have left counts as sent."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+
+from amplitude_async import AsyncAmplitude, Backoff, TransportError
+
+ADDS = {"user_id": "u", "user_properties": {"$add": {"n": 1}}}
+NO_WAIT = Backoff(jitter=lambda _: 0.0)
+
+
+class ReadsContent(httpx.AsyncBaseTransport):
+    """Takes the body from request.content when it is there, as the transport over aiohttp does, then breaks."""
+
+    def __init__(self) -> None:
+        self.bodies: list[bytes] = []
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        try:
+            body = request.content
+        except httpx.RequestNotRead:
+            assert isinstance(request.stream, httpx.AsyncByteStream)
+            body = b"".join([part async for part in request.stream])
+        self.bodies.append(body)
+        raise httpx.ReadError("broke after the body")
+
+
+class Shape:
+    """Has the three methods of httpx's client and requests that show nothing; breaks after sending."""
+
+    def __init__(self) -> None:
+        self.bodies: list[bytes] = []
+
+    def build_request(self, method: str, url: Any, **options: Any) -> dict[str, Any]:
+        return options
+
+    async def send(self, request: dict[str, Any], *, stream: bool = False) -> Any:
+        self.bodies.append(request["content"])
+        raise RuntimeError("broke after the body")
+
+    async def aclose(self) -> None:
+        return
+
+
+@pytest.mark.anyio
+async def test_a_body_that_was_read_as_content_may_have_arrived() -> None:
+    """A transport that reads request.content has sent it: the outcome is unknown, and what adds up is not repeated."""
+    wire = ReadsContent()
+    async with httpx.AsyncClient(transport=wire) as own, AsyncAmplitude("key", http_client=own, backoff=NO_WAIT) as amplitude:
+        with pytest.raises(TransportError) as caught:
+            await amplitude.identify(ADDS)
+    assert len(wire.bodies) == 1
+    assert wire.bodies[0].startswith(b"api_key=key&")
+    assert caught.value.outcome == "unknown"
+
+
+@pytest.mark.anyio
+async def test_what_cannot_be_told_is_unknown() -> None:
+    """A client that hides whether the body left gives the outcome unknown, and what adds up is not repeated."""
+    own = Shape()
+    async with AsyncAmplitude("key", http_client=own, backoff=NO_WAIT) as amplitude:
+        with pytest.raises(TransportError) as caught:
+            await amplitude.identify(ADDS)
+    assert len(own.bodies) == 1
+    assert caught.value.outcome == "unknown"
+
+
+@pytest.mark.asyncio
+async def test_aiohttp_calling_a_broken_line_a_failed_connection_deceives_nobody() -> None:
+    """Over aiohttp a line that broke after the whole request is unknown, and what adds up reaches the server once."""
+    requests: list[bytes] = []
+
+    async def cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n", 1)[0])
+        requests.append(await reader.readexactly(length))
+        writer.transport.abort()
+
+    async with await asyncio.start_server(cut, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with AsyncAmplitude("key", base_url=url, transport="aiohttp", backoff=NO_WAIT) as amplitude:
+            with pytest.raises(TransportError) as caught:
+                await amplitude.identify(ADDS)
+    assert len(requests) == 1
+    assert caught.value.outcome == "unknown"
