@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from datetime import date
     from types import TracebackType
 
-    from amplitude_async._io.transport import HttpClient
+    from amplitude_async._io.transport.wire import HttpClient
     from amplitude_async._protocol.hosts import Api, Endpoint, Region
     from amplitude_async.events import EventInput
     from amplitude_async.options import Secret

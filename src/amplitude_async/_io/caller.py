@@ -17,7 +17,8 @@ import anyio
 import sniffio
 
 from amplitude_async._io.tasks import OwnedTask, OwnedTasks
-from amplitude_async._io.transport import OpenStream, Transport, Wire
+from amplitude_async._io.transport.answers import OpenStream
+from amplitude_async._io.transport.wire import Wire
 from amplitude_async._protocol.call import query_text
 from amplitude_async._protocol.masking import secret_forms
 from amplitude_async._protocol.verdict import Failure, Reply, Verdict, finished, judge
@@ -37,7 +38,8 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Mapping
 
-    from amplitude_async._io.transport import HttpClient
+    from amplitude_async._io.transport.door import Transport
+    from amplitude_async._io.transport.wire import HttpClient
     from amplitude_async._protocol.call import Call, Kind
     from amplitude_async._protocol.hosts import Api, Endpoint
 
@@ -143,6 +145,8 @@ class Connection:
             size = chosen.max_connections
             if size is None:
                 size = DEFAULT_MAX_CONNECTIONS if chosen.http_client is None else FOREIGN_MAX_CONNECTIONS
+            from amplitude_async._io.transport.door import Transport  # noqa: PLC0415 - loaded with the HTTP library, at first use
+
             self._transport = Transport(
                 kind=chosen.transport,
                 client=chosen.http_client,
