@@ -13,10 +13,13 @@
         AuthenticationError         401, 403, and a 400 that says the key is invalid
         NotFoundError               404
         PayloadTooLargeError        413
+        RangeTooLargeError          an export hour that is more than Amplitude gives; .start .end
         RateLimitedError            429; .retry_after .throttled_users .throttled_devices .throttled_events
         ServerError                 5xx
       UnexpectedResponseError       2xx, but not what the API documents: .status .data
       PartialDeliveryError          some events of a list were accepted, some were not: .delivered .failed
+      ExportError                   a damaged or cut archive, a row that cannot be read: .member .line
+        ExportStorageError          a file of it cannot be written: the disk is full, or forbids it
 
 Every error of a call that was sent answers two questions: what happened to the data (``outcome``) and under which
 ``insert_ids`` it may be sent again without being counted twice. Facts are attributes; the message is for people.
@@ -38,12 +41,16 @@ __all__ = [
     "BadRequestError",
     "ClosedError",
     "ConfigurationError",
+    "ExportError",
+    "ExportStorageError",
+    "ExportWarning",
     "InvalidArgumentError",
     "InvalidEventError",
     "NotFoundError",
     "Outcome",
     "PartialDeliveryError",
     "PayloadTooLargeError",
+    "RangeTooLargeError",
     "RateLimitedError",
     "RedirectError",
     "RequestSummary",
@@ -237,6 +244,20 @@ class PayloadTooLargeError(ResponseError):
     """413: one event alone is over Amplitude's limit (lists are split before this is raised)."""
 
 
+class RangeTooLargeError(ResponseError):
+    """An export of a single hour, or of a range that must not be split, is more than Amplitude gives in one answer.
+
+    Amplitude refuses more than 4 GB (400) and gives up on much (504). What is left is its export to a bucket of your own.
+
+    Attributes:
+        start: The first hour asked for, as ``YYYYMMDDTHH``.
+        end: The last hour, inclusive.
+    """
+
+    start: str = ""
+    end: str = ""
+
+
 class RateLimitedError(ResponseError):
     """429: too many requests.
 
@@ -307,3 +328,28 @@ class PartialDeliveryError(AmplitudeError):
         super().__init__(message, outcome=outcome, insert_ids=insert_ids, request=request)
         self.delivered = tuple(delivered)
         self.failed = dict(failed)
+
+
+class ExportError(AmplitudeError):
+    """An export could not be read or kept: the archive is damaged or cut, a row is no JSON, hours of a job failed.
+
+    Attributes:
+        member: The file within the archive, or ``""``. Fit to be shown; never use it as a path.
+        line: The line of that file, from 1; 0 if no line is concerned.
+    """
+
+    member: str = ""
+    line: int = 0
+
+    def __init__(self, message: str, *, member: str = "", line: int = 0) -> None:
+        super().__init__(message)
+        self.member = member
+        self.line = line
+
+
+class ExportStorageError(ExportError):
+    """A file of an export cannot be written: the disk is full or broken, or somebody else is at work there."""
+
+
+class ExportWarning(UserWarning):
+    """An export is not all that it could be: hours that are not complete yet, files within it that hold no rows."""
