@@ -15,11 +15,15 @@ if TYPE_CHECKING:
         BadRequestError,
         ClosedError,
         ConfigurationError,
+        ExportError,
+        ExportStorageError,
+        ExportWarning,
         InvalidArgumentError,
         InvalidEventError,
         NotFoundError,
         PartialDeliveryError,
         PayloadTooLargeError,
+        RangeTooLargeError,
         RateLimitedError,
         RedirectError,
         RequestTimeoutError,
@@ -29,10 +33,13 @@ if TYPE_CHECKING:
         UnexpectedResponseError,
     )
     from amplitude_async.exporting.export import Export
+    from amplitude_async.exporting.frames import ArchiveLimits
+    from amplitude_async.hours import ExportSettings, export_hour, plan_hours
     from amplitude_async.options import Backoff, Timeout
 
 __all__ = [
     "AmplitudeError",
+    "ArchiveLimits",
     "AsyncAmplitude",
     "AuthenticationError",
     "Backoff",
@@ -40,11 +47,16 @@ __all__ = [
     "ClosedError",
     "ConfigurationError",
     "Export",
+    "ExportError",
+    "ExportSettings",
+    "ExportStorageError",
+    "ExportWarning",
     "InvalidArgumentError",
     "InvalidEventError",
     "NotFoundError",
     "PartialDeliveryError",
     "PayloadTooLargeError",
+    "RangeTooLargeError",
     "RateLimitedError",
     "RedirectError",
     "RequestTimeoutError",
@@ -54,14 +66,20 @@ __all__ = [
     "TransportError",
     "UnexpectedResponseError",
     "__version__",
+    "export_hour",
+    "plan_hours",
 ]
 
 _HOMES = {
+    "ArchiveLimits": "exporting.frames",
     "AsyncAmplitude": "client",
     "Backoff": "options",
     "Export": "exporting.export",
+    "ExportSettings": "hours",
     "Timeout": "options",
     "__version__": "_version",
+    "export_hour": "hours",
+    "plan_hours": "hours",
 }
 
 

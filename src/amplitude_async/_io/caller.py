@@ -11,6 +11,7 @@ import sys
 import time
 import warnings
 from base64 import b64encode
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import anyio
@@ -158,6 +159,13 @@ class Connection:
             self.slots = Slots(size)
         return self._transport, self.slots
 
+    def is_home(self) -> bool:
+        """Say whether this is the process and the running event loop of its first use."""
+        try:
+            return self._pid == os.getpid() and self._home is not None and self._home is _event_loop()
+        except (sniffio.AsyncLibraryNotFoundError, RuntimeError):
+            return False
+
     def _forget(self) -> None:
         """Start empty in a forked child: the parent's sockets and tasks are the parent's."""
         self._pid = os.getpid()
@@ -272,7 +280,7 @@ class Stream:
             chunk = await self._opened.next_chunk()
         except BaseException:
             # Cancelled: abort, and let a task of the library do the closing.
-            self._start_closing()
+            self.close_soon()
             raise
         if isinstance(chunk, bytes):
             return chunk
@@ -281,7 +289,8 @@ class Stream:
             return None
         raise finished([judge(self._call, chunk, now=0.0, secrets=tuple)], self._call, self.request)
 
-    def _start_closing(self) -> None:
+    def close_soon(self) -> None:
+        """Have the connection closed by a task of the library, without waiting for it. Safe to call again."""
         opened, self._opened = self._opened, None
         if opened is None:
             return
@@ -292,9 +301,15 @@ class Stream:
 
         self._closing = self._connection.tasks.spawn(close)
 
+    def dropped(self) -> None:
+        """Close it because nobody holds it any more, with a ResourceWarning; from a collector, so only where its event loop runs."""
+        if self._opened is not None and self._connection.is_home():
+            warnings.warn(f"{self!r} was left open; use 'async with' or aclose()", ResourceWarning, stacklevel=3)
+            self.close_soon()
+
     async def aclose(self) -> None:
         """Close the connection; what was not read is lost. Safe to call again."""
-        self._start_closing()
+        self.close_soon()
         if self._closing is not None:
             await self._closing.wait()
 
@@ -323,6 +338,17 @@ class Caller:
     def secrets(self) -> tuple[str, ...]:
         """Return the texts that must appear in no message."""
         return self.connection.secrets()
+
+    def fingerprint(self) -> str:
+        """Return what tells the project from others: a keyed hash, so that no key can be told from it."""
+        api_key = self.connection.settings.credentials["api_key"]
+        revealed = "" if api_key is None else api_key.reveal()
+        return blake2b(revealed.encode(), digest_size=16, key=b"amplitude_async project").hexdigest()
+
+    async def rest(self, attempt: int, at_least: float | None) -> None:
+        """Wait before an attempt of something larger than a call, as the policy's backoff says."""
+        backoff = self.policy.backoff
+        await backoff.sleep(max(backoff.delay(attempt), at_least or 0.0))
 
     async def run(self, call: Call, *, deadline: float | None = None) -> Any:  # noqa: ANN401 - this is where JSON enters
         """Send a call and return what its answer says, with as many retries as the policy allows.

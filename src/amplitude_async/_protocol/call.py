@@ -78,6 +78,7 @@ class Call(NamedTuple):
         query: Decoded names and values, in order.
         body: The body, without its key.
         insert_ids: The ids of the events it carries.
+        final: Statuses after which it is not sent again, although others of their kind would be.
     """
 
     api: Api
@@ -90,6 +91,7 @@ class Call(NamedTuple):
     query: tuple[tuple[str, str], ...] = ()
     body: Upload | Form | None = None
     insert_ids: tuple[str, ...] = ()
+    final: frozenset[int] = frozenset()
 
     def __repr__(self) -> str:
         # Queries and bodies hold users' data: they are in no text form.
