@@ -9,6 +9,7 @@ Amplitude's page: https://amplitude.com/docs/apis/analytics/export
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Final, Generic, Literal, TypeVar
 
 import msgspec
@@ -16,7 +17,7 @@ import msgspec
 from amplitude_async._protocol.masking import mask
 from amplitude_async.errors import ExportError, InvalidArgumentError
 from amplitude_async.exporting.frames import DATA, HEADER, PIECE_BYTES, TRAILER, ArchiveLimits, ZipFrames
-from amplitude_async.exporting.inflating import CORRUPT, new_gzip_inflater
+from amplitude_async.exporting.inflating import CORRUPT, LONGEST_HEADER, header_length, new_gzip_inflater
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,6 +30,9 @@ BadRows = Literal["raise", "skip"]
 """What becomes of a row that cannot be read: an ExportError, or it is left out and counted."""
 
 T = TypeVar("T")
+
+SLICE_BYTES: Final = 64 << 10
+"""Most that is inflated from at once: what an inflater leaves of it is copied at every step, and would be copied again and again."""
 
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _MAX_NAMES: Final = 20
@@ -68,6 +72,7 @@ class ArchiveReader:
         self._given = 0
         self._is_folder = False
         self._inflater: GzipInflater | None = None
+        self._waiting: deque[bytes | memoryview] = deque()
         self._pending: bytes | memoryview = b""
         self._has_more = False
         self._head = b""
@@ -77,7 +82,6 @@ class ArchiveReader:
         self._held: list[bytes] = []
         self._held_bytes = 0
         self._is_checking = False
-        self._checked_text = b""
         self._then: Callable[[], list[bytes]] | None = None
 
     @property
@@ -118,6 +122,9 @@ class ArchiveReader:
     def _step(self) -> list[bytes] | None:
         if self._pending or self._has_more:
             return self._inflate()
+        if self._waiting:
+            self._pending = self._waiting.popleft()
+            return self._inflate()
         if self._then is not None:
             then, self._then = self._then, None
             return then()
@@ -130,13 +137,9 @@ class ArchiveReader:
             self._begin(frame.member.name)
             self._is_folder = frame.member.is_folder
             self._is_skipped = False
+            self._is_checking = self._is_strict
         elif frame.kind == TRAILER:
-            if not self._held:
-                return self._end()
-            self._pending = self._checked_text = b"".join(self._held)
-            self._held, self._held_bytes = [], 0
-            self._is_checking = True
-            self._then = self._check
+            return self._checked() if self._held else self._end()
         return []
 
     def _damaged(self, what: str) -> ExportError:
@@ -150,47 +153,51 @@ class ArchiveReader:
         self._is_checking = False
 
     def _data(self, payload: bytes | memoryview) -> list[bytes]:
-        if self._is_skipped:
-            return []
-        if not self._is_strict:
-            self._pending = payload
-            return self._inflate()
-        self._held_bytes += len(payload)
+        if not self._is_skipped:
+            slices = [payload[at : at + SLICE_BYTES] for at in range(0, len(payload), SLICE_BYTES)]
+            if self._is_checking:
+                self._hold(slices)
+            self._waiting.extend(slices)
+        return []
+
+    def _hold(self, slices: list[bytes | memoryview]) -> None:
+        """Keep what is being checked, to give its lines afterwards."""
+        self._held_bytes += sum(map(len, slices))
         if self._held_bytes > self._limits.held_bytes:
             message = (
                 f"A file of the export is longer than the {self._limits.held_bytes:,} bytes that strict=True holds back; "
                 f"use save(verify='rows') (member {self.member})"
             )
             raise ExportError(message, member=self.member)
-        self._held.append(bytes(payload))
-        return []
+        self._held += map(bytes, slices)
 
-    def _check(self) -> list[bytes]:
+    def _checked(self) -> list[bytes]:
         """Having inflated the whole member once without a fault, give its lines."""
         self._check_end()
         self._begin(self.member)
-        self._pending, self._checked_text = self._checked_text, b""
+        self._waiting.extend(self._held)
+        self._held, self._held_bytes = [], 0
         self._then = self._end
         return []
 
     def _end(self) -> list[bytes]:
         """End the member: give what stands behind its last line end."""
-        if self._is_skipped or (self._head and self._inflater is None):
+        if self._is_skipped or (self._inflater is None and self._head and not self._head.startswith(_GZIP_MAGIC)):
             self.skipped_count += 1
             if len(self.skipped_members) < _MAX_NAMES:
                 self.skipped_members.append(self.member)
             return []
-        if self._is_folder:
+        if self._is_folder and self._inflater is None and not self._head:
             return []
         self._check_end()
         self.members += 1
         return [self._joined(b"")] if self._partial else []
 
     def _check_end(self) -> None:
-        if self._inflater is not None and not self._inflater.eof:
+        if self._head.startswith(_GZIP_MAGIC) or (self._inflater is not None and not self._inflater.eof):
             what = "the gzip within is cut short"
             raise self._damaged(what)
-        if self._inflater is not None and self._head:
+        if self._head and self._inflater is not None:
             raise self._damaged(_NOT_A_GZIP)
 
     def _inflate(self) -> list[bytes]:
@@ -211,7 +218,9 @@ class ArchiveReader:
             self._pending, self._has_more = inflater.unused_data, False
         else:
             self._pending, self._has_more = inflater.unconsumed_tail, len(text) == PIECE_BYTES
-        self.decoded_bytes += len(text)
+        if self._is_checking or not self._is_strict:
+            # What was held is inflated twice, but it did not grow twice as much.
+            self.decoded_bytes += len(text)
         self._frames.check_ratio(self.decoded_bytes, self.downloaded_bytes)
         return [] if self._is_checking else self._split(text)
 
@@ -229,6 +238,14 @@ class ArchiveReader:
             if self._inflater is not None:
                 raise self._damaged(_NOT_A_GZIP)
             self._is_skipped = True
+            self._waiting.clear()
+            self._held, self._held_bytes = [], 0
+            return None
+        if header_length(pending) is None:
+            if len(pending) > LONGEST_HEADER:
+                what = "the gzip within has a header without end"
+                raise self._damaged(what)
+            self._head = bytes(pending)
             return None
         self._pending = pending
         self._inflater = new_gzip_inflater()
@@ -333,6 +350,9 @@ class RowDecoder(Generic[T]):
         for index, line in enumerate(lines):
             try:
                 loads(line)
+                if not line.isascii():
+                    # Text that a model leaves out is not looked at by the decoder.
+                    line.decode()
             except (ValueError, RecursionError, TypeError) as refusal:
                 if self._bad_rows == "skip":
                     self.skipped += 1

@@ -163,6 +163,8 @@ class ZipFrames:
         self._state: Callable[[], Frame | None] = self._signature
         self._member: Member | None = None
         self._count = self._crc = 0
+        self._probed_at = self._probed_crc = 0
+        """The CRC up to a place within the buffer, so that however many places look like a descriptor, bytes are summed up once."""
         self._inflate = zlib.decompressobj(-15)
         self._inflated = 0
         self._offsets = array("Q")
@@ -190,6 +192,7 @@ class ZipFrames:
             self._damaged("there are bytes after its end")
         rest = self._buffer[self._at :]
         self._start += self._at
+        self._probed_at = -1
         self._scanned = max(0, self._scanned - self._at)
         self._buffer = rest + data if rest else data
         self._view = memoryview(self._buffer)
@@ -324,16 +327,26 @@ class ZipFrames:
             if has_signature and self._buffer[begin : begin + _SIGNATURE] != _DESCRIPTOR:
                 continue
             crc, compressed, size = fields.unpack_from(self._buffer, begin + _SIGNATURE * has_signature)
-            if compressed == size == self._count + begin - self._at and crc == zlib.crc32(self._view[self._at : begin], self._crc):
+            if compressed == size == self._count + begin - self._at and crc == self._crc_before(found, begin):
                 return length
         return 0
+
+    def _crc_before(self, found: int, begin: int) -> int:
+        """Return the CRC of the member up to a place a few bytes before the one that was found."""
+        if self._probed_at < self._at:
+            self._probed_at, self._probed_crc = self._at, self._crc
+        certain = max(found - _LONGEST_FORM, self._probed_at)
+        self._probed_crc = zlib.crc32(self._view[self._probed_at : certain], self._probed_crc)
+        self._probed_at = certain
+        return zlib.crc32(self._view[certain:begin], self._probed_crc)
 
     def _deflated(self) -> Frame | None:
         """Give the bytes of a deflated member, the compression undone; its stream knows its own end."""
         member = self._current()
         if self._inflate.eof:
             return self._trailer(member)
-        wanted = self._left()
+        # What is not taken of it is copied, so it is not offered more than a little.
+        wanted = min(self._left(), PIECE_BYTES)
         if member.is_size_known:
             wanted = min(wanted, member.compressed - self._count)
         is_all_in = member.is_size_known and self._count == member.compressed

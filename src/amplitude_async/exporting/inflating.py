@@ -7,9 +7,14 @@ from typing import TYPE_CHECKING, Final, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["CORRUPT", "GzipInflater", "new_gzip_inflater"]
+__all__ = ["CORRUPT", "LONGEST_HEADER", "GzipInflater", "header_length", "inflaters", "new_gzip_inflater"]
+
+LONGEST_HEADER: Final = 128 << 10
+"""How long a gzip's header may be: its extra field has at most 64 kB, and what else there is are a name and a comment."""
 
 _GZIP: Final = 31
+_FIXED_HEADER: Final = 10
+_HAS_CRC, _HAS_EXTRA, _HAS_NAME, _HAS_COMMENT = 0x02, 0x04, 0x08, 0x10
 
 
 class GzipInflater(Protocol):
@@ -31,14 +36,40 @@ class GzipInflater(Protocol):
         """Inflate, at most so much."""
 
 
-def _chosen() -> tuple[Callable[[], GzipInflater], tuple[type[Exception], ...]]:
+def header_length(data: bytes | memoryview) -> int | None:
+    """Return the length of the gzip header that begins here, ``None`` if it goes on behind the data (RFC 1952).
+
+    Inflaters are given whole headers: isal 1.9 takes one that comes in two parts for corrupt if it has a CRC, or more than one
+    optional field.
+    """
+    if len(data) < _FIXED_HEADER:
+        return None
+    flags, at = data[3], _FIXED_HEADER
+    if flags & _HAS_EXTRA:
+        at += 2 + int.from_bytes(data[at : at + 2], "little")
+    for flag in (_HAS_NAME, _HAS_COMMENT):
+        if flags & flag:
+            end = bytes(data[at:LONGEST_HEADER]).find(b"\0")
+            if end < 0:
+                return None
+            at += end + 1
+    at += 2 if flags & _HAS_CRC else 0
+    return at if at <= len(data) else None
+
+
+def inflaters() -> dict[str, tuple[Callable[[], GzipInflater], tuple[type[Exception], ...]]]:
+    """Return what can inflate here, the quickest last: for each, what makes one, and the errors that mean corrupt data."""
     import zlib  # noqa: PLC0415 - one of two
 
+    found: dict[str, tuple[Callable[[], GzipInflater], tuple[type[Exception], ...]]] = {
+        "zlib": ((lambda: zlib.decompressobj(_GZIP)), (zlib.error,))
+    }
     try:
         from isal import igzip_lib, isal_zlib  # noqa: PLC0415 - an extra
     except ImportError:
-        return (lambda: zlib.decompressobj(_GZIP)), (zlib.error,)
-    return (lambda: isal_zlib.decompressobj(_GZIP)), (igzip_lib.IsalError, isal_zlib.error, zlib.error)
+        return found
+    found["isal"] = (lambda: isal_zlib.decompressobj(_GZIP)), (igzip_lib.IsalError, isal_zlib.error, zlib.error)
+    return found
 
 
-new_gzip_inflater, CORRUPT = _chosen()
+new_gzip_inflater, CORRUPT = list(inflaters().values())[-1]

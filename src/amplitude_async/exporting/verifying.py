@@ -74,10 +74,10 @@ class RowCheck:
         lines = self._reader.read_lines()
         if lines is None:
             return False
-        decoded = self._decoder.decode(lines, self._reader)
-        if decoded.error is not None:
-            raise decoded.error
-        self.rows = (self.rows or 0) + len(decoded.rows)
+        good, error = self._decoder.sift(lines, self._reader)
+        if error is not None:
+            raise error
+        self.rows = (self.rows or 0) + len(good)
         return True
 
     def finish(self) -> None:
