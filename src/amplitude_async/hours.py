@@ -27,7 +27,7 @@ from amplitude_async.options import MASK
 if TYPE_CHECKING:
     from datetime import date
 
-    from amplitude_async.exporting.archive import BadRows
+    from amplitude_async.exporting.decoding import BadRows
     from amplitude_async.exporting.files import PathLike
     from amplitude_async.exporting.manifest import HourRecord
     from amplitude_async.exporting.sync import SyncFormat

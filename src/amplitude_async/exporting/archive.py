@@ -10,26 +10,19 @@ Amplitude's page: https://amplitude.com/docs/apis/analytics/export
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Final, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-import msgspec
-
-from amplitude_async._protocol.masking import mask
-from amplitude_async.errors import ExportError, InvalidArgumentError
+from amplitude_async.errors import ExportError
 from amplitude_async.exporting.frames import DATA, HEADER, PIECE_BYTES, TRAILER, ArchiveLimits, ZipFrames
 from amplitude_async.exporting.inflating import CORRUPT, LONGEST_HEADER, header_length, new_gzip_inflater
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
+    from amplitude_async.exporting.decoding import BadRows
     from amplitude_async.exporting.inflating import GzipInflater
 
-__all__ = ["ArchiveReader", "BadRows", "Decoded", "RowDecoder"]
-
-BadRows = Literal["raise", "skip"]
-"""What becomes of a row that cannot be read: an ExportError, or it is left out and counted."""
-
-T = TypeVar("T")
+__all__ = ["NOTHING", "ArchiveReader", "Block"]
 
 SLICE_BYTES: Final = 64 << 10
 """Most that is inflated from at once: what an inflater leaves of it is copied at every step, and would be copied again and again."""
@@ -37,19 +30,45 @@ SLICE_BYTES: Final = 64 << 10
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _MAX_NAMES: Final = 20
 """How many names of skipped members are remembered; all are counted."""
-_TOO_LONG: Final = b""
-"""Stands for a line over the limit where bad rows are skipped: no JSON, so it is counted as one."""
+_NOT_A_GZIP: Final = "something that is no gzip follows the gzip within"
+
+
+class Block(NamedTuple):
+    """Whole lines that follow each other.
+
+    Attributes:
+        text: The lines, each with its end; the last line of a member may lack it.
+        rows: How many they are.
+        member: The member that they come from.
+        line: The number of the first of them in that member, from 1.
+    """
+
+    text: bytes
+    rows: int
+    member: str
+    line: int
+
+    def lines(self) -> list[bytes]:
+        """Return the lines without their ends."""
+        lines = self.text.split(b"\n")
+        if len(lines) > self.rows:
+            lines.pop()
+        return lines
+
+
+NOTHING: Final = Block(b"", 0, "", 0)
+"""What a step gives that completes no line."""
 
 
 class ArchiveReader:
     """Takes the bytes of an archive in order and gives the lines of its members.
 
-    ``feed()`` bytes, call ``read_lines()`` until it returns ``None``, feed more; ``finish()`` when there are no more.
+    ``feed()`` bytes, call ``read_block()`` until it returns ``None``, feed more; ``finish()`` when there are no more.
 
     Args:
         limits: How much of an archive is believed.
         is_strict: Give no line of a member before the whole member has been verified.
-        bad_rows: What becomes of a line that is longer than the limit.
+        bad_rows: What becomes of a line that is longer than the limit; where bad rows are skipped, a blank line stands in its place.
     """
 
     def __init__(self, limits: ArchiveLimits | None = None, *, is_strict: bool = False, bad_rows: BadRows = "raise") -> None:
@@ -58,9 +77,7 @@ class ArchiveReader:
         self._is_strict = is_strict
         self._bad_rows = bad_rows
         self.member = ""
-        """The member that the last lines came from."""
-        self.line = 0
-        """How many lines of that member came before the last ones."""
+        """The member that is being read."""
         self.members = 0
         """How many members were read to their end."""
         self.skipped_members: list[str] = []
@@ -69,7 +86,8 @@ class ArchiveReader:
         """How many of those there were in all."""
         self.decoded_bytes = 0
         self.downloaded_bytes = 0
-        self._given = 0
+        self._line = 1
+        """The number of the next line."""
         self._is_folder = False
         self._inflater: GzipInflater | None = None
         self._waiting: deque[bytes | memoryview] = deque()
@@ -82,7 +100,7 @@ class ArchiveReader:
         self._held: list[bytes] = []
         self._held_bytes = 0
         self._is_checking = False
-        self._then: Callable[[], list[bytes]] | None = None
+        self._then: Callable[[], Block] | None = None
 
     @property
     def is_done(self) -> bool:
@@ -106,20 +124,14 @@ class ArchiveReader:
         """
         self._frames.finish()
 
-    def read_lines(self) -> list[bytes] | None:
-        """Return the next lines, without their ends; an empty list if a step gave none, ``None`` if more bytes are needed first.
+    def read_block(self) -> Block | None:
+        """Return the next lines; an empty block if a step completed none, ``None`` if more bytes are needed first.
 
         One call inflates at most 32 kB, so that it takes well under a millisecond.
 
         Raises:
             ExportError: The archive is damaged or passes a limit; names member and line.
         """
-        self.line += self._given
-        lines = self._step()
-        self._given = 0 if lines is None else len(lines)
-        return lines
-
-    def _step(self) -> list[bytes] | None:
         if self._pending or self._has_more:
             return self._inflate()
         if self._waiting:
@@ -140,25 +152,25 @@ class ArchiveReader:
             self._is_checking = self._is_strict
         elif frame.kind == TRAILER:
             return self._checked() if self._held else self._end()
-        return []
+        return NOTHING
 
     def _damaged(self, what: str) -> ExportError:
-        line = self.line + self._given + 1
-        return ExportError(f"The archive is damaged: {what} (member {self.member}, line {line})", member=self.member, line=line)
+        message = f"The archive is damaged: {what} (member {self.member}, line {self._line})"
+        return ExportError(message, member=self.member, line=self._line)
 
     def _begin(self, name: str) -> None:
-        self.member, self.line, self._given = name, 0, 0
+        self.member, self._line = name, 1
         self._inflater = None
         self._head = b""
         self._is_checking = False
 
-    def _data(self, payload: bytes | memoryview) -> list[bytes]:
+    def _data(self, payload: bytes | memoryview) -> Block:
         if not self._is_skipped:
             slices = [payload[at : at + SLICE_BYTES] for at in range(0, len(payload), SLICE_BYTES)]
             if self._is_checking:
                 self._hold(slices)
             self._waiting.extend(slices)
-        return []
+        return NOTHING
 
     def _hold(self, slices: list[bytes | memoryview]) -> None:
         """Keep what is being checked, to give its lines afterwards."""
@@ -171,27 +183,33 @@ class ArchiveReader:
             raise ExportError(message, member=self.member)
         self._held += map(bytes, slices)
 
-    def _checked(self) -> list[bytes]:
+    def _checked(self) -> Block:
         """Having inflated the whole member once without a fault, give its lines."""
         self._check_end()
         self._begin(self.member)
         self._waiting.extend(self._held)
         self._held, self._held_bytes = [], 0
         self._then = self._end
-        return []
+        return NOTHING
 
-    def _end(self) -> list[bytes]:
+    def _end(self) -> Block:
         """End the member: give what stands behind its last line end."""
         if self._is_skipped or (self._inflater is None and self._head and not self._head.startswith(_GZIP_MAGIC)):
             self.skipped_count += 1
             if len(self.skipped_members) < _MAX_NAMES:
                 self.skipped_members.append(self.member)
-            return []
+            return NOTHING
         if self._is_folder and self._inflater is None and not self._head:
-            return []
+            return NOTHING
         self._check_end()
         self.members += 1
-        return [self._joined(b"")] if self._partial else []
+        if not self._partial_bytes:
+            return NOTHING
+        is_too_long = self._partial_bytes > self._limits.line_bytes
+        text = self._too_long() if is_too_long else b"".join(self._partial)
+        self._partial.clear()
+        self._partial_bytes = 0
+        return self._block(text, 1)
 
     def _check_end(self) -> None:
         if self._head.startswith(_GZIP_MAGIC) or (self._inflater is not None and not self._inflater.eof):
@@ -200,13 +218,13 @@ class ArchiveReader:
         if self._head and self._inflater is not None:
             raise self._damaged(_NOT_A_GZIP)
 
-    def _inflate(self) -> list[bytes]:
+    def _inflate(self) -> Block:
         """Inflate one piece of what is pending and return the lines that it completes."""
         inflater = self._inflater
         if inflater is None or inflater.eof:
             inflater = self._next_gzip()
             if inflater is None:
-                return []
+                return NOTHING
         try:
             text: bytes | None = inflater.decompress(self._pending, PIECE_BYTES)
         except CORRUPT:
@@ -222,7 +240,7 @@ class ArchiveReader:
             # What was held is inflated twice, but it did not grow twice as much.
             self.decoded_bytes += len(text)
         self._frames.check_ratio(self.decoded_bytes, self.downloaded_bytes)
-        return [] if self._is_checking else self._split(text)
+        return NOTHING if self._is_checking else self._whole_lines(text)
 
     def _next_gzip(self) -> GzipInflater | None:
         """Begin the member's gzip, or a further one behind it; ``None`` if it does not begin yet, or is none."""
@@ -251,124 +269,53 @@ class ArchiveReader:
         self._inflater = new_gzip_inflater()
         return self._inflater
 
-    def _split(self, text: bytes) -> list[bytes]:
-        lines = text.split(b"\n")
-        last = lines.pop()
-        limit = self._limits.line_bytes
-        if lines:
-            if self._partial:
-                lines[0] = self._joined(lines[0])
-            if limit < PIECE_BYTES:
-                lines = [line if len(line) <= limit else self._too_long(index) for index, line in enumerate(lines)]
-        if last:
-            self._partial_bytes += len(last)
-            if self._partial_bytes > limit:
-                # Enough to know by; the rest of the line need not be kept.
-                self._too_long(len(lines))
-                self._partial.clear()
-            self._partial.append(last)
-        return lines
+    def _block(self, text: bytes, count: int) -> Block:
+        block = Block(text, count, self.member, self._line)
+        self._line += count
+        return block
 
-    def _joined(self, last: bytes) -> bytes:
-        """Return the line that began in earlier pieces and ends in this one."""
-        self._partial.append(last)
-        is_too_long = self._partial_bytes + len(last) > self._limits.line_bytes
-        line = self._too_long(0) if is_too_long else b"".join(self._partial)
+    def _whole_lines(self, text: bytes) -> Block:
+        """Return the lines that a piece of text completes, and keep what goes on behind them."""
+        end = text.rfind(b"\n") + 1
+        if not end:
+            self._keep(text)
+            return NOTHING
+        limit = self._limits.line_bytes
+        find = text.find
+        first = find(b"\n")
+        pieces = [text[:end] if end < len(text) else text]
+        is_too_long = self._partial_bytes + first > limit
+        pieces = [self._too_long(), pieces[0][first:]] if is_too_long else [*self._partial, pieces[0]]
         self._partial.clear()
         self._partial_bytes = 0
-        return line
+        # Searching for one character runs at memory speed, where count() and split() look at every byte by themselves.
+        count, at = 1, first
+        while (found := find(b"\n", at + 1)) >= 0:
+            if found - at > limit + 1:
+                pieces = [self._without_long_lines(b"".join(pieces))]
+            count += 1
+            at = found
+        if end < len(text):
+            self._keep(text[end:])
+        return self._block(b"".join(pieces) if len(pieces) > 1 else pieces[0], count)
 
-    def _too_long(self, index: int) -> bytes:
+    def _keep(self, text: bytes) -> None:
+        """Keep the beginning of a line that goes on; of one that is too long already, only how long it is."""
+        if text:
+            self._partial_bytes += len(text)
+            if self._partial_bytes > self._limits.line_bytes:
+                self._partial = [self._too_long()]
+            else:
+                self._partial.append(text)
+
+    def _without_long_lines(self, text: bytes) -> bytes:
+        limit = self._limits.line_bytes
+        return b"\n".join(line if len(line) <= limit else self._too_long(index) for index, line in enumerate(text.split(b"\n")))
+
+    def _too_long(self, index: int = 0) -> bytes:
+        """Return what stands for a line that is too long: a blank one, no JSON, so that it is counted as a bad row."""
         if self._bad_rows == "skip":
-            return _TOO_LONG
-        line = self.line + self._given + index + 1
+            return b""
+        line = self._line + index
         message = f"A row is longer than {self._limits.line_bytes:,} bytes (member {self.member}, line {line})"
         raise ExportError(message, member=self.member, line=line)
-
-
-_NOT_A_GZIP: Final = "something that is no gzip follows the gzip within"
-
-
-class Decoded(Generic[T]):
-    """What a batch of lines came to: the rows that could be read, and why the next one could not."""
-
-    __slots__ = ("error", "rows")
-
-    def __init__(self, rows: list[T], error: ExportError | None = None) -> None:
-        self.rows = rows
-        self.error = error
-
-
-class RowDecoder(Generic[T]):
-    """Turns lines into rows: dicts as sent, or a model of the caller's.
-
-    Args:
-        model: What a row becomes, anything msgspec can decode into; ``dict`` for all of it as it is.
-        bad_rows: What becomes of a line that is not what the model asks for.
-
-    Raises:
-        InvalidArgumentError: The model is nothing that can be decoded into.
-    """
-
-    def __init__(self, model: type[T], bad_rows: BadRows) -> None:
-        self.skipped = 0
-        """How many lines were left out."""
-        self._bad_rows = bad_rows
-        try:
-            # Not strict: a number that comes as text is taken for the number it is.
-            decoder = msgspec.json.Decoder(model, strict=False)
-        except TypeError as refusal:
-            reason = mask(str(refusal))
-        else:
-            self._loads = decoder.decode
-            return
-        message = f"model cannot be decoded into: {reason}"
-        raise InvalidArgumentError(message, argument="model")
-
-    def decode(self, lines: Sequence[bytes], reader: ArchiveReader) -> Decoded[T]:
-        """Decode the lines that the reader gave last."""
-        loads = self._loads
-        try:
-            return Decoded([loads(line) for line in lines])
-        except (ValueError, RecursionError, TypeError):
-            pass  # said below, with its line
-        rows: list[T] = []
-        for index, line in enumerate(lines):
-            try:
-                rows.append(loads(line))
-            except (ValueError, RecursionError, TypeError) as refusal:
-                if self._bad_rows == "skip":
-                    self.skipped += 1
-                    continue
-                return Decoded(rows, _unreadable(line, refusal, reader, reader.line + index + 1))
-        return Decoded(rows)
-
-    def sift(self, lines: Sequence[bytes], reader: ArchiveReader) -> tuple[list[bytes], ExportError | None]:
-        """Return the lines that can be decoded, as they are, and why the next one cannot."""
-        loads = self._loads
-        good: list[bytes] = []
-        for index, line in enumerate(lines):
-            try:
-                loads(line)
-                if not line.isascii():
-                    # Text that a model leaves out is not looked at by the decoder.
-                    line.decode()
-            except (ValueError, RecursionError, TypeError) as refusal:
-                if self._bad_rows == "skip":
-                    self.skipped += 1
-                    continue
-                return good, _unreadable(line, refusal, reader, reader.line + index + 1)
-            good.append(line)
-        return good, None
-
-    def taken_skipped(self) -> int:
-        """Return how many lines were left out since this was last asked."""
-        skipped, self.skipped = self.skipped, 0
-        return skipped
-
-
-def _unreadable(line: bytes, refusal: Exception, reader: ArchiveReader, number: int) -> ExportError:
-    # What the decoder says names keys and types, never values; but a model of the caller's may.
-    words = "it is blank" if not line.strip() else f"{mask(str(refusal))}"
-    message = f"A row cannot be read: {words} (member {reader.member}, line {number})"
-    return ExportError(message, member=reader.member, line=number)

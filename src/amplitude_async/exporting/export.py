@@ -15,7 +15,7 @@ from amplitude_async._protocol.dates import check_order, export_hour
 from amplitude_async.errors import ClosedError, ExportWarning, InvalidArgumentError, NotFoundError
 from amplitude_async.exporting.downloads import Downloads
 from amplitude_async.exporting.plan import MAX_HOURS, Plan, Window, hour_number, hour_text, last_complete_hour
-from amplitude_async.exporting.reading import Batches, Chunks, ExportCounts, Lines, Rows, Turns
+from amplitude_async.exporting.reading import Batches, Blocks, Chunks, ExportCounts, Rows, Turns
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from amplitude_async.exporting.archive import BadRows, RowDecoder
+    from amplitude_async.exporting.archive import Block
+    from amplitude_async.exporting.decoding import BadRows, RowDecoder
     from amplitude_async.exporting.downloads import Opener
     from amplitude_async.exporting.files import BytesTarget, PathLike
     from amplitude_async.exporting.frames import ArchiveLimits
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["Export", "ExportCounts", "Incomplete", "SavedExport", "requested_export"]
 
 T = TypeVar("T")
-R = TypeVar("R", "Chunks", "Lines")
+R = TypeVar("R", "Chunks", "Blocks")
 
 Incomplete = bool | Literal["warn", "skip"]
 """What becomes of hours that ended less than two hours ago: a warning, ``True`` (taken), ``"skip"``, ``False`` (refused)."""
@@ -98,7 +99,7 @@ class Export:
         self._may_split = may_split
         self._limits = limits
         self._clock = clock
-        self._readings: list[Chunks | Lines] = []
+        self._readings: list[Chunks | Blocks] = []
         self._is_closed = False
 
     def __repr__(self) -> str:
@@ -231,18 +232,18 @@ class Export:
             AmplitudeError: As for :meth:`events`.
         """
         decoder = self._decoder(model, bad_rows)
-        return Batches(self._lines(is_strict=strict, bad_rows=bad_rows), decoder, self.counts)
+        return Batches(self._blocks(is_strict=strict, bad_rows=bad_rows), decoder, self.counts)
 
     def _decoder(self, model: type[Any] | None, bad_rows: BadRows) -> RowDecoder[Any]:
-        from amplitude_async.exporting.archive import RowDecoder  # noqa: PLC0415 - only where rows are decoded
+        from amplitude_async.exporting.decoding import RowDecoder  # noqa: PLC0415 - only where rows are decoded
 
         if bad_rows not in {"raise", "skip"}:
             message = f"bad_rows must be 'raise' or 'skip', not {bad_rows!r:.40}"
             raise InvalidArgumentError(message, argument="bad_rows")
         return RowDecoder(dict if model is None else model, bad_rows)
 
-    def _lines(self, *, bad_rows: BadRows, is_strict: bool = False) -> Lines:
-        return self._kept(Lines(self._begin(), self.counts, self._limits, is_strict=is_strict, bad_rows=bad_rows))
+    def _blocks(self, *, bad_rows: BadRows, is_strict: bool = False) -> Blocks:
+        return self._kept(Blocks(self._begin(), self.counts, self._limits, is_strict=is_strict, bad_rows=bad_rows))
 
     # Files of rows
 
@@ -310,38 +311,37 @@ class Export:
     async def _hourly(self, files: HourFiles, bad_rows: BadRows) -> list[ExportedFile]:
         from amplitude_async.exporting.sinks import by_hour  # noqa: PLC0415 - only where something is written
 
-        async def write(lines: list[bytes], source: Lines) -> None:
-            reader = source.reader
-            for hour, own in by_hour(lines, reader, source.window):
-                await files.write(hour, own, member=reader.member, line=reader.line + 1)
+        async def write(block: Block, window: Window) -> None:
+            for hour, own in by_hour(block, window):
+                await files.write(hour, own)
 
         async with files:
-            await self._each_group(write, bad_rows)
+            await self._each_block(write, bad_rows)
             await files.finish()
         return files.files
 
     async def write_into(self, sink: LineSink, bad_rows: BadRows) -> None:
         """Write the rows into a sink, which is then still to be committed."""
 
-        async def write(lines: list[bytes], source: Lines) -> None:
-            await sink.write(lines, member=source.reader.member, line=source.reader.line + 1)
+        async def write(block: Block, _: Window) -> None:
+            await sink.write(block)
 
-        await self._each_group(write, bad_rows)
+        await self._each_block(write, bad_rows)
 
-    async def _each_group(self, write: Callable[[list[bytes], Lines], Awaitable[None]], bad_rows: BadRows) -> None:
+    async def _each_block(self, write: Callable[[Block, Window], Awaitable[None]], bad_rows: BadRows) -> None:
         """Hand on the lines that are JSON objects, as they were sent."""
-        from amplitude_async.exporting.verifying import AnyRow  # noqa: PLC0415 - only where something is written
+        from amplitude_async.exporting.decoding import RowSifter  # noqa: PLC0415 - only where something is written
 
-        decoder = self._decoder(AnyRow, bad_rows)
-        async with aclosing(self._lines(bad_rows=bad_rows)) as source:
-            while (lines := await source.next_lines()) is not None:
-                good, error = decoder.sift(lines, source.reader)
-                self.counts.rows += len(good)
-                self.counts.skipped_rows += decoder.taken_skipped()
+        sifter = RowSifter(bad_rows)
+        async with aclosing(self._blocks(bad_rows=bad_rows)) as blocks:
+            while (block := await blocks.next_block()) is not None:
+                good, skipped, error = sifter.sift(block)
+                self.counts.rows += good.rows
+                self.counts.skipped_rows += skipped
                 if error is not None:
                     raise error
-                if good:
-                    await write(good, source)
+                if good.rows:
+                    await write(good, blocks.window)
 
     # Jobs
 

@@ -20,13 +20,14 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from amplitude_async.errors import ExportError
-    from amplitude_async.exporting.archive import ArchiveReader, BadRows, RowDecoder
+    from amplitude_async.exporting.archive import ArchiveReader, Block
+    from amplitude_async.exporting.decoding import BadRows, RowDecoder
     from amplitude_async.exporting.downloads import Answer, Downloads
     from amplitude_async.exporting.frames import ArchiveLimits
     from amplitude_async.exporting.merging import Merger
     from amplitude_async.exporting.plan import Window
 
-__all__ = ["Batches", "Chunks", "ExportCounts", "Lines", "Rows", "Turns"]
+__all__ = ["Batches", "Blocks", "Chunks", "ExportCounts", "Rows", "Turns"]
 
 T = TypeVar("T")
 
@@ -185,8 +186,8 @@ class _Merged:
         return self._merger.finish()
 
 
-class Lines:
-    """The lines of a download, a group at a time: what one step of inflating gives."""
+class Blocks:
+    """The lines of a download, a block at a time: what one step of inflating gives."""
 
     def __init__(
         self, downloads: Downloads, counts: ExportCounts, limits: ArchiveLimits | None, *, is_strict: bool, bad_rows: BadRows
@@ -194,14 +195,13 @@ class Lines:
         from amplitude_async.exporting.archive import ArchiveReader  # noqa: PLC0415 - only where rows are read
 
         self._new_reader: Callable[[], ArchiveReader] = partial(ArchiveReader, limits, is_strict=is_strict, bad_rows=bad_rows)
+        self._reader: ArchiveReader = self._new_reader()
         self._downloads = downloads
         self._counts = counts
         self._turns = Turns()
         self._answer: Answer | None = None
         self.is_done = False
         """Nothing more comes of it, and nothing is open."""
-        self.reader: ArchiveReader = self._new_reader()
-        """Knows where the last group came from."""
 
     @property
     def window(self) -> Window:
@@ -211,8 +211,8 @@ class Lines:
             raise RuntimeError(message)
         return self._answer.window
 
-    async def next_lines(self) -> list[bytes] | None:
-        """Wait for the next lines; ``None`` at the end. Never an empty list.
+    async def next_block(self) -> Block | None:
+        """Wait for the next lines; ``None`` at the end. Never an empty block.
 
         Raises:
             ExportError: The archive is damaged or cut.
@@ -221,30 +221,28 @@ class Lines:
         if self.is_done:
             return None
         try:
-            lines = await self._next()
+            block = await self._next()
         except BaseException:
             self.end()
             raise
-        if lines is None:
+        if block is None:
             self.end()
-        return lines
+        return block
 
-    async def _next(self) -> list[bytes] | None:
-        reader, turns = self.reader, self._turns
+    async def _next(self) -> Block | None:
+        reader, turns = self._reader, self._turns
         while True:
             if self._answer is None:
                 self._answer = await self._downloads.next_answer()
                 if self._answer is None:
                     return None
-                reader = self.reader = self._new_reader()
-            lines = reader.read_lines()
-            if lines:
+                reader = self._reader = self._new_reader()
+            block = reader.read_block()
+            if block is not None:
                 if turns.is_over():
                     await turns.take()
-                return lines
-            if lines is not None:
-                if turns.is_over():
-                    await turns.take()
+                if block.rows:
+                    return block
                 continue
             chunk = await self._answer.next_chunk()
             if chunk is None:
@@ -279,8 +277,8 @@ class Lines:
 class Batches(Generic[T]):
     """Rows, a list at a time. An async iterator, and an async context manager that closes its download."""
 
-    def __init__(self, lines: Lines, decoder: RowDecoder[T], counts: ExportCounts) -> None:
-        self._lines = lines
+    def __init__(self, blocks: Blocks, decoder: RowDecoder[T], counts: ExportCounts) -> None:
+        self._blocks = blocks
         self._decoder = decoder
         self._counts = counts
         self._error: ExportError | None = None
@@ -307,17 +305,16 @@ class Batches(Generic[T]):
             message = "The export is closed; ask the client for a new one."
             raise ClosedError(message)
         while self._error is None:
-            lines = await self._lines.next_lines()
-            if lines is None:
+            block = await self._blocks.next_block()
+            if block is None:
                 return None
-            decoded = self._decoder.decode(lines, self._lines.reader)
-            self._error = decoded.error
-            self._counts.rows += len(decoded.rows)
-            self._counts.skipped_rows += self._decoder.taken_skipped()
-            if decoded.rows:
-                return decoded.rows
+            rows, skipped, self._error = self._decoder.decode(block)
+            self._counts.rows += len(rows)
+            self._counts.skipped_rows += skipped
+            if rows:
+                return rows
         # Given after the rows that came before the fault.
-        self._lines.end()
+        self._blocks.end()
         raise self._error
 
     async def __aenter__(self) -> Self:
@@ -329,7 +326,7 @@ class Batches(Generic[T]):
     async def aclose(self) -> None:
         """Close the download. Safe to call again."""
         self._is_closed = True
-        await self._lines.aclose()
+        await self._blocks.aclose()
 
 
 class Rows(Generic[T]):

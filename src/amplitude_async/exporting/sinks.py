@@ -7,8 +7,6 @@ if anything fails, there is none.
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
-from operator import itemgetter
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol, Self
 
 import anyio
@@ -16,17 +14,17 @@ import anyio.to_thread
 import msgspec
 
 from amplitude_async._protocol.masking import mask
-from amplitude_async.errors import ExportError
 from amplitude_async.exporting.columns import UnreadableRowError
+from amplitude_async.exporting.decoding import unreadable
 from amplitude_async.exporting.files import AtomicFile, Buffered
 from amplitude_async.exporting.plan import hour_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
     from types import TracebackType
 
-    from amplitude_async.exporting.archive import ArchiveReader
+    from amplitude_async.errors import ExportError
+    from amplitude_async.exporting.archive import Block
     from amplitude_async.exporting.files import BytesTarget
     from amplitude_async.exporting.parquet import ParquetWriter
     from amplitude_async.exporting.plan import Window
@@ -69,8 +67,8 @@ class LineSink(Protocol):
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         """Remove it, unless it was committed."""
 
-    async def write(self, lines: Sequence[bytes], *, member: str, line: int) -> None:
-        """Take lines, each one row; ``line`` is the number of the first of them in its member."""
+    async def write(self, block: Block) -> None:
+        """Take lines, each one row."""
 
     async def commit(self) -> ExportedFile:
         """Give it its name."""
@@ -99,11 +97,11 @@ class NdjsonSink:
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         await self._file.__aexit__(kind, error, traceback)
 
-    async def write(self, lines: Sequence[bytes], *, member: str, line: int) -> None:  # noqa: ARG002 - a sink's signature
+    async def write(self, block: Block) -> None:
         """Take lines, each one row."""
-        self._rows += len(lines)
-        # The end of the last line comes by joining too.
-        await self._file.write(b"\n".join((*lines, b"")))
+        self._rows += block.rows
+        text = block.text
+        await self._file.write(text if text.endswith(b"\n") else text + b"\n")
 
     async def commit(self) -> ExportedFile:
         """Give it its name."""
@@ -125,9 +123,7 @@ class ParquetSink:
         self._is_hashed = is_hashed
         self._hour = hour
         self._rows = 0
-        self._lines: list[bytes] = []
-        self._origins: list[tuple[int, str, int]] = []
-        """Position of the first line, member and line number of every group of lines that is gathered."""
+        self._blocks: list[Block] = []
         self._gathered = 0
         self._file: AtomicFile | None = None
         self._writer: ParquetWriter | None = None
@@ -158,32 +154,32 @@ class ParquetSink:
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(abort)
 
-    async def write(self, lines: Sequence[bytes], *, member: str, line: int) -> None:
+    async def write(self, block: Block) -> None:
         """Take lines, each one row."""
-        self._origins.append((len(self._lines), member, line))
-        self._lines += lines
-        self._rows += len(lines)
-        self._gathered += sum(map(len, lines))
+        self._blocks.append(block)
+        self._rows += block.rows
+        self._gathered += len(block.text)
         if self._gathered >= PARQUET_HOP_BYTES:
             await self._hop()
 
     async def _hop(self) -> None:
-        lines, self._lines, self._gathered = self._lines, [], 0
-        origins, self._origins = self._origins, []
+        blocks, self._blocks, self._gathered = self._blocks, [], 0
         writer = self._writer
-        if not lines or writer is None:
+        if not blocks or writer is None:
             return
-        fault: UnreadableRowError | None = None
+
+        def write() -> ExportError | None:
+            for block in blocks:
+                try:
+                    writer.write(block.lines())
+                except UnreadableRowError as fault:
+                    return unreadable(block, fault.index, mask(fault.reason))
+            return None
+
         with anyio.CancelScope(shield=True):
-            try:
-                await anyio.to_thread.run_sync(writer.write, lines)
-            except UnreadableRowError as unreadable:
-                fault = unreadable
-        if fault is not None:
-            at, member, line = origins[bisect_right(origins, fault.index, key=itemgetter(0)) - 1]
-            number = line + fault.index - at
-            message = f"A row cannot be read: {mask(fault.reason)} (member {member}, line {number})"
-            raise ExportError(message, member=member, line=number)
+            error = await anyio.to_thread.run_sync(write)
+        if error is not None:
+            raise error
 
     async def commit(self) -> ExportedFile:
         """Give it its name."""
@@ -209,35 +205,33 @@ class _Uploaded(msgspec.Struct):
 _uploaded: Final = msgspec.json.Decoder(_Uploaded)
 
 
-def hour_of(reader: ArchiveReader, window: Window) -> str:
-    """Return the hour that the member being read is of, by its name; ``""`` if only its rows can tell."""
-    match = _HOUR_IN_NAME.search(reader.member)
+def hour_of(block: Block, window: Window) -> str:
+    """Return the hour that a block's member is of, by its name; ``""`` if only its rows can tell."""
+    match = _HOUR_IN_NAME.search(block.member)
     if match is not None:
         return f"{match[1]}{match[2]}{match[3]}T{int(match[4]):02}"
     return hour_text(window.first) if window.hours == 1 else ""
 
 
-def by_hour(lines: Sequence[bytes], reader: ArchiveReader, window: Window) -> list[tuple[str, list[bytes]]]:
+def by_hour(block: Block, window: Window) -> list[tuple[str, Block]]:
     """Group lines by the hour they belong to, keeping their order.
 
     Raises:
         ExportError: Neither the member's name nor a row says which hour it is.
     """
-    hour = hour_of(reader, window)
+    hour = hour_of(block, window)
     if hour:
-        return [(hour, list(lines))]
+        return [(hour, block)]
     grouped: dict[str, list[bytes]] = {}
-    for index, line in enumerate(lines):
+    for index, line in enumerate(block.lines()):
         try:
             match = _HOUR_IN_ROW.match(_uploaded.decode(line).server_upload_time or "")
         except ValueError:
             match = None
         if match is None:
-            number = reader.line + index + 1
-            message = f"A row does not say when it was uploaded (member {reader.member}, line {number})"
-            raise ExportError(message, member=reader.member, line=number)
+            raise unreadable(block, index, "it does not say when it was uploaded")
         grouped.setdefault(f"{match[1]}{match[2]}{match[3]}T{match[4]}", []).append(line)
-    return list(grouped.items())
+    return [(hour, block._replace(text=b"".join(line + b"\n" for line in own), rows=len(own))) for hour, own in grouped.items()]
 
 
 class HourFiles:
@@ -265,7 +259,7 @@ class HourFiles:
             await self._sink.__aexit__(kind, error, traceback)
             self._sink = None
 
-    async def write(self, hour: str, lines: Sequence[bytes], *, member: str, line: int) -> None:
+    async def write(self, hour: str, block: Block) -> None:
         """Take lines of one hour."""
         if self._sink is None or hour != self._hour:
             await self.finish()
@@ -273,7 +267,7 @@ class HourFiles:
             name = hour if part == 1 else f"{hour}-{part}"
             self._hour = hour
             self._sink = await self._sink_for(name, hour).__aenter__()
-        await self._sink.write(lines, member=member, line=line)
+        await self._sink.write(block)
 
     def _sink_for(self, name: str, hour: str) -> LineSink:
         if self._format == "parquet":

@@ -29,7 +29,7 @@ from amplitude_async.exporting.sinks import NdjsonSink, ParquetSink
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from amplitude_async.exporting.archive import BadRows
+    from amplitude_async.exporting.decoding import BadRows
     from amplitude_async.exporting.export import Export
     from amplitude_async.exporting.files import PathLike
     from amplitude_async.exporting.sinks import LineSink

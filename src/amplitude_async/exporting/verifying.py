@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from amplitude_async.exporting.archive import ArchiveReader, RowDecoder
+from amplitude_async.exporting.archive import ArchiveReader
+from amplitude_async.exporting.decoding import RowSifter
 from amplitude_async.exporting.frames import ZipFrames
 
 if TYPE_CHECKING:
     from amplitude_async.exporting.frames import ArchiveLimits
 
-__all__ = ["AnyRow", "ArchiveCheck", "RowCheck"]
-
-
-class AnyRow(msgspec.Struct, gc=False):
-    """Any JSON object: read to its end, kept not at all."""
+__all__ = ["ArchiveCheck", "RowCheck"]
 
 
 class ArchiveCheck:
@@ -53,7 +48,7 @@ class RowCheck:
 
     def __init__(self, limits: ArchiveLimits | None) -> None:
         self._reader = ArchiveReader(limits)
-        self._decoder = RowDecoder(AnyRow, "raise")
+        self._sifter = RowSifter("raise")
         self.rows: int | None = 0
 
     @property
@@ -71,13 +66,14 @@ class RowCheck:
         Raises:
             ExportError: A row cannot be read; names member and line.
         """
-        lines = self._reader.read_lines()
-        if lines is None:
+        block = self._reader.read_block()
+        if block is None:
             return False
-        good, error = self._decoder.sift(lines, self._reader)
-        if error is not None:
-            raise error
-        self.rows = (self.rows or 0) + len(good)
+        if block.rows:
+            sifted = self._sifter.sift(block)
+            if sifted.error is not None:
+                raise sifted.error
+            self.rows = (self.rows or 0) + block.rows
         return True
 
     def finish(self) -> None:
