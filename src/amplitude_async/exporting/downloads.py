@@ -236,7 +236,8 @@ class Downloads:
 
 def _too_large(window: Window, refusal: ResponseError) -> RangeTooLargeError:
     span = f"the hour {window.start}" if window.hours == 1 else f"the range {window.start} to {window.end}"
-    advice = "use Amplitude's export to a bucket of your own" if window.hours == 1 else "ask for less at once, or allow split=True"
+    is_smallest = window.halves() is None
+    advice = "use Amplitude's export to a bucket of your own" if is_smallest else "ask for less at once, or allow split=True"
     error = RangeTooLargeError(
         f"{str(refusal).rstrip('.')}. Amplitude does not give {span} in one answer; {advice}.",
         status=refusal.status,

@@ -68,16 +68,13 @@ class Window(NamedTuple):
     def halves(self) -> tuple[Window, Window] | None:
         """Return two windows that meet in its middle, ``None`` if it is as small as one can be."""
         middle = self.first + self.hours // 2
-        if middle <= FIRST_HOURLY:
-            middle = _day_end(middle - 1, self.last) + 1
+        if middle < FIRST_HOURLY and middle % _DAY:
+            middle -= middle % _DAY
+            if middle <= self.first:
+                middle += _DAY
         if not self.first < middle <= self.last:
             return None
         return Window(self.first, middle - 1), Window(middle, self.last)
-
-
-def _day_end(hour: int, last: int) -> int:
-    """Return the last hour of an hour's day."""
-    return min(last, hour - hour % _DAY + _DAY - 1)
 
 
 def windows(first: int, last: int, *, max_hours: int = MAX_HOURS) -> tuple[Window, ...]:
@@ -129,7 +126,9 @@ class Plan:
 
     def may_repeat(self, window: Window) -> bool:
         """Plan to ask once more for a window that timed out and cannot be halved, if that keeps to two requests an hour."""
-        if window == self._repeated or self.asked + 1 > 2 * self._hours:
+        # Should all that waits be refused down to single hours, it takes two requests for each of its hours, less one.
+        needed = sum(2 * waiting.hours - 1 for waiting in self._waiting)
+        if window == self._repeated or self.asked + 1 + needed > 2 * self._hours:
             return False
         self._repeated = window
         self._waiting.appendleft(window)
