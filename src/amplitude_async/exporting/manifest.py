@@ -1,4 +1,6 @@
-"""What a folder of exported hours holds: one JSON line an hour in ``manifest.jsonl``, and a lock so that one job at a time writes it.
+"""What a folder of exported hours holds: one JSON line an hour in ``_manifest.jsonl``, and a lock so that one job at a time writes it.
+
+Engines that read a folder as one table leave files alone whose names begin with an underscore or a dot.
 
 A line is appended when an hour's file has its name, so that a job that is killed at any instant knows afterwards what is whole. The
 last line of an hour counts; a line that was cut by a kill does not. A finished job leaves the lines sorted, one an hour, and
@@ -24,7 +26,7 @@ __all__ = ["HourRecord", "HourState", "Manifest"]
 
 HourState = Literal["done", "empty"]
 
-NAME: Final = "manifest.jsonl"
+NAME: Final = "_manifest.jsonl"
 LOCK: Final = ".manifest.lock"
 VERSION: Final = 1
 _FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)

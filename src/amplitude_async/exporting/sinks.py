@@ -14,7 +14,7 @@ import anyio.to_thread
 import msgspec
 
 from amplitude_async._protocol.masking import mask
-from amplitude_async.exporting.columns import UnreadableRowError
+from amplitude_async.exporting.cells import UnreadableRowError
 from amplitude_async.exporting.decoding import unreadable
 from amplitude_async.exporting.files import AtomicFile, Buffered
 from amplitude_async.exporting.plan import hour_text
