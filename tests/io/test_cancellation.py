@@ -159,6 +159,10 @@ async def test_closing_is_final_and_can_be_repeated() -> None:
                 group.start_soon(amplitude.aclose)
         with pytest.raises(ClosedError):
             await amplitude.track(EVENT)
+        with pytest.raises(ClosedError):
+            await amplitude.user_search("user-1")  # it has no secret key either, but that is not what is wrong
+        with pytest.raises(ClosedError):
+            await amplitude.with_options(max_retries=0).track(EVENT)
 
 
 def test_a_second_event_loop_is_refused_at_once() -> None:

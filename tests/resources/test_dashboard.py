@@ -81,12 +81,13 @@ def test_blank_searches_and_ids_are_refused(blank: object) -> None:
 def test_an_activity_takes_further_parameters() -> None:
     """Bounds and further parameters go along; absent ones do not."""
     call = activity_call(123, {"offset": 0, "limit": 5, "direction": "earliest", "nothing": None})
+    assert dict(activity_call(123, {"offset": "0", "limit": 5.0}).query) == {"user": "123", "offset": "0", "limit": "5"}
     assert call.path == "/api/2/useractivity"
     assert dict(call.query) == {"user": "123", "offset": "0", "limit": "5", "direction": "earliest"}
 
 
 @pytest.mark.parametrize("name", ["offset", "limit"])
-@pytest.mark.parametrize("bound", [-1, "-5", True, [1]], ids=repr)
+@pytest.mark.parametrize("bound", [-1, "-5", True, [1], 1.5, float("nan"), float("inf"), "many", "", "٣"], ids=repr)
 def test_a_bound_that_makes_no_sense_is_refused(name: str, bound: object) -> None:
     """Offsets and limits are whole numbers from 0."""
     with pytest.raises(InvalidArgumentError) as caught:

@@ -123,6 +123,16 @@ class Connection:
         """Return every spelling of every credential, for masking; made anew each time, so that no object holds them."""
         return secret_forms([secret.reveal() for secret in self.settings.credentials.values() if secret is not None])
 
+    def check_open(self) -> None:
+        """Refuse a use after closing.
+
+        Raises:
+            ClosedError: The client is closed.
+        """
+        if self.is_closed:
+            message = "The client is closed; make a new one."
+            raise ClosedError(message)
+
     def enter(self) -> tuple[Transport, Slots]:
         """Return the transport and the slots, made on first use.
 
@@ -130,9 +140,7 @@ class Connection:
             ClosedError: The client is closed.
             ConfigurationError: It is used on a second event loop, or an extra is missing.
         """
-        if self.is_closed:
-            message = "The client is closed; make a new one."
-            raise ClosedError(message)
+        self.check_open()
         if self._pid != os.getpid():
             self._forget()
         home = _event_loop()
@@ -172,6 +180,7 @@ class Connection:
         self._home = self._transport = self.slots = self._shut = None
         self.tasks = OwnedTasks()
         self._streams = set()
+        self.openings = set()
 
     def keep(self, stream: Stream) -> None:
         """Remember a stream, so that closing the client closes it."""
@@ -464,6 +473,7 @@ class Caller:
         return RequestSummary(call.method, endpoint.origin, f"{endpoint.prefix}{call.path}", attempts)
 
     def _require_credential(self, call: Call) -> None:
+        self.connection.check_open()
         if call.credential == "project" and self.connection.settings.credentials["secret_key"] is None:
             message = "This call needs the project's secret key: pass secret_key=... or set AMPLITUDE_SECRET_KEY."
             raise ConfigurationError(message)

@@ -183,7 +183,10 @@ def _container(value: object, path: tuple[str | int, ...], ancestors: set[int]) 
 
 def _members(value: object, path: tuple[str | int, ...], ancestors: set[int]) -> object:
     if isinstance(value, Mapping):
-        return {_key(key, path): _convert(item, (*path, str(key)), ancestors) for key, item in value.items()}
+        members = {_key(key, path): _convert(item, (*path, str(key)), ancestors) for key, item in value.items()}
+        if len(members) < len(value):
+            _refuse(path, "has two keys that are the same in JSON, such as 1 and '1'; one value would be lost")
+        return members
     if isinstance(value, (list, tuple)):
         return [_convert(item, (*path, index), ancestors) for index, item in enumerate(value)]
     if isinstance(value, (set, frozenset)):

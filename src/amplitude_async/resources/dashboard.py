@@ -175,12 +175,21 @@ def search_call(user: object) -> Call:
     )
 
 
+def _is_count(value: object) -> bool:
+    """Whether a value is a whole number from 0, as a number or as its digits."""
+    if isinstance(value, bool):
+        return False
+    if isinstance(value, str):
+        return value.isascii() and value.isdigit()
+    return isinstance(value, (int, float)) and value >= 0 and value % 1 == 0
+
+
 def activity_call(amplitude_id: object, parameters: Mapping[str, object]) -> Call:
     """Describe a question for a user's activity."""
     user = _subject(amplitude_id, argument="amplitude_id", what="an Amplitude id (user_search gives it)")
     for name in ("offset", "limit"):
         bound = parameters.get(name)
-        if bound is not None and (isinstance(bound, bool) or not isinstance(bound, (int, float, str)) or str(bound).startswith("-")):
+        if bound is not None and not _is_count(bound):
             message = f"{name} must be a whole number from 0"
             raise InvalidArgumentError(message, argument=name)
     rest = {key: value for key, value in parameters.items() if key != "user"}

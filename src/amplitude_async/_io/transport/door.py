@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
+from sniffio import current_async_library
 
 from amplitude_async._io.transport.answers import OpenStream, read_headers, read_whole
 from amplitude_async._io.transport.closing import CLOSE_SECONDS, nothing, quietly
@@ -14,6 +15,7 @@ from amplitude_async._io.transport.faults import failure_of, is_sent
 from amplitude_async._io.transport.records import is_ours, mask_records
 from amplitude_async._io.transport.requests import ForeignRequests, OwnRequests, send_options
 from amplitude_async._io.transport.slots import direct_client, slot_transport
+from amplitude_async._protocol.masking import mask
 from amplitude_async._protocol.verdict import Failure
 from amplitude_async.errors import ConfigurationError
 
@@ -78,7 +80,7 @@ class Transport:
         if client is None:
             self._http = import_module("httpx") if kind == "aiohttp" else self._module
             self._client_class = direct_client(self._http)
-            self._client = self._build(self._pooled())
+            self._client = self._build(self._checked_pool())
             self._requests = OwnRequests(self._http)
         else:
             self._requests = ForeignRequests(client)
@@ -87,6 +89,16 @@ class Transport:
 
     def _build(self, transport: Any) -> Any:  # noqa: ANN401 - the HTTP library's own types
         return self._client_class(transport)
+
+    def _checked_pool(self) -> Any:  # noqa: ANN401 - as above
+        if self._kind == "aiohttp" and current_async_library() != "asyncio":
+            message = "transport='aiohttp' runs on asyncio alone; use 'httpx' here."
+            raise ConfigurationError(message)
+        try:
+            return self._pooled()
+        except Exception as error:  # noqa: BLE001 - a certificate file of the environment that cannot be used
+            message = f"The connections cannot be set up: {mask(f'{type(error).__name__}: {error}', self._secrets())}"
+        raise ConfigurationError(message)
 
     def _pooled(self) -> Any:  # noqa: ANN401 - as above
         if self._kind == "aiohttp":
@@ -104,6 +116,9 @@ class Transport:
         if self._tls is None:
             # About 50 ms of CPU, so once per client and not before the first https connection.
             self._tls = self._http.create_ssl_context(trust_env=self._trust_env)
+            if not self._trust_env and getattr(self._tls, "keylog_filename", None) is not None:
+                # ssl itself takes SSLKEYLOGFILE from the environment, and would write the keys of every connection there.
+                self._tls.keylog_filename = None
             self._tls.minimum_version = max(self._tls.minimum_version, ssl.TLSVersion.TLSv1_2)
         return self._tls
 

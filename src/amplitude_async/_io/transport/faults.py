@@ -25,14 +25,16 @@ def failure_of(error: Exception, body: Any, secrets: Callable[[], Sequence[str]]
     detail = mask(f"{type(error).__name__}: {error}", secrets())
     # Asked of the body even when the error speaks of connecting: the transport over aiohttp says so of a line that broke later.
     was_sent = is_sent(body) or getattr(body, "was_sent_before", False)
-    if "ConnectTimeout" in names:
+    if "ConnectTimeout" in names and not _is_misnamed(error):
         return Failure("timeout", is_sent=was_sent, reason="no connection within its time limit", detail=detail)
     if cause := tls_cause(error):
         return Failure("refused", is_sent=is_sent(body), reason=f"TLS refused the connection ({mask(cause)})", detail=detail)
-    if names & {"ConnectError", "ProxyError", "PoolTimeout", "UnsupportedProtocol"}:
+    is_unconnected = not was_sent and ("TransportError" not in names or "ConnectTimeout" in names)
+    if is_unconnected or names & {"ConnectError", "ProxyError", "PoolTimeout", "UnsupportedProtocol"}:
+        # What is no error of the network was met while setting up: a proxy or a certificate file that cannot be used.
         words = mask(str(error), secrets()) or "no words"
         return Failure("connect", is_sent=was_sent, reason=f"no connection could be made ({words})", detail=detail)
-    if "TimeoutException" in names or isinstance(error, TimeoutError):
+    if ("TimeoutException" in names and "ConnectTimeout" not in names) or isinstance(error, TimeoutError):
         what = "the server did not read the request" if "WriteTimeout" in names else "the server fell silent"
         return Failure("timeout", is_sent=is_sent(body), reason=f"{what} for longer than its time limit", detail=detail)
     return Failure(
@@ -41,6 +43,12 @@ def failure_of(error: Exception, body: Any, secrets: Callable[[], Sequence[str]]
         reason="the connection broke before the answer was complete",
         detail=detail,
     )
+
+
+def _is_misnamed(error: BaseException) -> bool:
+    """Whether this was no timeout: the transport over aiohttp calls every connection that fails or breaks a ConnectTimeout."""
+    cause = error.__cause__
+    return type(cause).__module__.partition(".")[0] == "aiohttp" and not isinstance(cause, TimeoutError)
 
 
 def is_sent(body: Any) -> bool:  # noqa: ANN401 - see body_stream
