@@ -147,6 +147,7 @@ def test_an_export_is_laid_out_as_recorded_ones(http: httpx.Client, box: Sandbox
     upload(http, [GOOD])
     answer = http.get("/api/2/export", params={"start": "20260501T12", "end": "20260501T13"})
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/zip")
+    assert answer.headers["content-length"] == str(len(answer.content))
     signature, _version, flags, method = struct.unpack("<IHHH", answer.content[:10])
     assert (signature, flags & 8, method) == (0x04034B50, 8, 0)
     assert struct.unpack("<III", answer.content[14:26]) == (0, 0, 0)
