@@ -113,7 +113,7 @@ def question(parameters: Parameters) -> Question:
     events = (first_event,) if second is None else (first_event, _event(second, "e2"))
     metric = one(parameters, "m") or "uniques"
     if metric not in METRICS:
-        message = f"Invalid value for m: {metric[:100]} (the sandbox knows {', '.join(sorted(METRICS))})"
+        message = f"Invalid value for m: {metric[:100]} (known here: {', '.join(sorted(METRICS))})"
         raise wrong(message)
     if metric in {"sums", "value_avg"} and not all(event.group_by for event in events):
         message = f"m={metric} needs a group_by inside e"
@@ -123,7 +123,7 @@ def question(parameters: Parameters) -> Question:
         raise wrong(message)
     for name in ("rollingWindow", "rollingAverage", "formula"):
         if one(parameters, name) is not None:
-            message = f"The sandbox does not offer {name}"
+            message = f"{name} is not offered here"
             raise wrong(message)
     segments = tuple(_segment(text) for text in parameters.get("s", []) if text.strip())
     group_by = tuple(("event" if _names_event_property(key) else "user", key) for key in _group_keys(parameters))
