@@ -118,6 +118,8 @@ def test_segments_compare_users(http: httpx.Client) -> None:
         {**DAY, "e": "nope"},
         {"e": '{"event_type":"a"}', "start": "20260502", "end": "20260501"},
         {"e": '{"event_type":"a"}', "start": "yesterday", "end": "20260501"},
+        {"e": '{"event_type":"a"}', "start": "99991231", "end": "99991231"},
+        {"e": '{"event_type":"a"}', "start": "00010101", "end": "00010101", "i": "7"},
         {**DAY, "e": '{"event_type":"a"}', "i": "2"},
         {**DAY, "e": '{"event_type":"a"}', "m": "guess"},
         {"e": '{"event_type":"a"}', "start": "20260401", "end": "20260501", "i": "-300000"},
