@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Self
 from amplitude_async._io.caller import CLOSE_SECONDS, Caller, Connection, Policy, Settings
 from amplitude_async._io.chance import now_ms, stamp
 from amplitude_async._protocol.hosts import resolve
-from amplitude_async.errors import ConfigurationError
+from amplitude_async.errors import ConfigurationError, shown
 from amplitude_async.events import Defaults, epoch_ms
 from amplitude_async.exporting.export import requested_export
 from amplitude_async.options import DEFAULT_MAX_RETRIES, MASK, Backoff, Timeout, as_timeout, check_credential
@@ -144,7 +144,7 @@ class AsyncAmplitude:
         credentials = checked.credentials()
         endpoints = checked.endpoints(allow_clear_text=allow_clear_text)
         if transport not in _TRANSPORTS:
-            message = f"transport must be one of {', '.join(_TRANSPORTS)}, not {transport!r:.40}."
+            message = f"transport must be one of {', '.join(_TRANSPORTS)}, not {shown(transport)}."
             raise ConfigurationError(message)
         self._check_http_client(http_client)
         if max_connections is not None:

@@ -119,6 +119,14 @@ class AmplitudeError(Exception):
         return (_restored, (type(self), str(self), state))
 
 
+def shown(value: object) -> str:
+    """Return a refused value as its refusal shows it: its beginning, or its type where it has no text (an int of 5,000 digits)."""
+    try:
+        return f"{value!r:.40}"
+    except Exception:  # noqa: BLE001 - a repr of the user's own may raise anything
+        return f"this {type(value).__name__}"
+
+
 def _restored(kind: type[AmplitudeError], message: str, state: dict[str, Any]) -> AmplitudeError:
     error = kind.__new__(kind, message)
     Exception.__init__(error, message)

@@ -23,6 +23,17 @@ class Metric(Enum):
     TOTALS = "totals"
 
 
+class TextMetric(str, Enum):  # noqa: UP042 - the kind whose str() is not its text
+    TOTALS = "totals"
+
+
+class Nicknamed(str):
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "nickname"
+
+
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
@@ -42,6 +53,9 @@ class Metric(Enum):
         (("a",), '["a"]'),
         ({"a": [1, None]}, '{"a":[1,null]}'),
         (Metric.TOTALS, "totals"),
+        (TextMetric.TOTALS, "totals"),
+        (Nicknamed("real"), "real"),
+        (2**70, str(2**70)),
     ],
     ids=repr,
 )
@@ -50,7 +64,9 @@ def test_a_parameter_as_text(value: object, expected: str | None) -> None:
     assert query_value(value, argument="x") == expected
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), b"x", "\ud800", [float("nan")], {"a": b"x"}, object()], ids=repr)
+@pytest.mark.parametrize(
+    "value", [float("nan"), float("inf"), b"x", "\ud800", [float("nan")], {"a": b"x"}, object(), 10**5000], ids=type
+)
 def test_a_parameter_without_a_text_is_refused(value: object) -> None:
     """The refusal names the argument and is the library's own."""
     with pytest.raises(InvalidArgumentError, match="limit") as caught:

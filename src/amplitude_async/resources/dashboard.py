@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
+from enum import Enum
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final, Required, TypedDict
 
@@ -97,10 +98,12 @@ def query_value(value: object, *, argument: str) -> str | None:
     try:
         if isinstance(value, (Mapping, Sequence, set, frozenset)) and not isinstance(value, str):
             return encode_text(value)
-        if isinstance(value, (str, int, Decimal)):
-            text = value if isinstance(value, str) else str(value)
+        if isinstance(value, (str, int, Decimal)) and not isinstance(value, Enum):
+            # An int goes the way of events: str() refuses those of more than 4,300 digits.
+            text = value if isinstance(value, str) else encode_text(value) if isinstance(value, int) else str(value)
             text.encode()
-            return str(text)
+            # A subclass may say something else of itself than it is.
+            return str.__str__(text)
         # An enum, a UUID, a dataclass: whatever JSON it has, without the quotes of a text.
         encoded = encode_text(value)
         plain = decode(encoded.encode())
