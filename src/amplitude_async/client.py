@@ -10,7 +10,6 @@ from amplitude_async._io.chance import now_ms, stamp
 from amplitude_async._protocol.hosts import resolve
 from amplitude_async.errors import ConfigurationError, shown
 from amplitude_async.events import Defaults, epoch_ms
-from amplitude_async.exporting.export import requested_export
 from amplitude_async.options import DEFAULT_MAX_RETRIES, MASK, Backoff, Timeout, as_timeout, check_credential
 from amplitude_async.resources import dashboard, ingestion
 
@@ -402,6 +401,8 @@ class AsyncAmplitude:
 
         Amplitude's page: https://amplitude.com/docs/apis/analytics/export
         """
+        from amplitude_async.exporting.export import requested_export  # noqa: PLC0415 - loaded with the first export
+
         return requested_export(
             self._caller, start=start, end=end, split=split, allow_incomplete=allow_incomplete, limits=limits, now=now_ms() / 1000
         )

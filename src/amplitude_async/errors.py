@@ -349,8 +349,17 @@ class ExportError(AmplitudeError):
     member: str = ""
     line: int = 0
 
-    def __init__(self, message: str, *, member: str = "", line: int = 0) -> None:
-        super().__init__(message)
+    def __init__(
+        self,
+        message: str,
+        *,
+        member: str = "",
+        line: int = 0,
+        outcome: Outcome | None = None,
+        insert_ids: Sequence[str] = (),
+        request: RequestSummary | None = None,
+    ) -> None:
+        super().__init__(message, outcome=outcome, insert_ids=insert_ids, request=request)
         self.member = member
         self.line = line
 

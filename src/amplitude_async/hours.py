@@ -41,8 +41,8 @@ class _Keys:
     __slots__ = ("api_key", "secret_key")
 
     def __init__(self, api_key: str, secret_key: str) -> None:
-        self.api_key = api_key
-        self.secret_key = secret_key
+        self.api_key: str = api_key
+        self.secret_key: str = secret_key
 
     def __repr__(self) -> str:
         return MASK

@@ -76,16 +76,16 @@ class ArchiveReader:
         self._frames = ZipFrames(self._limits)
         self._is_strict = is_strict
         self._bad_rows = bad_rows
-        self.member = ""
+        self.member: str = ""
         """The member that is being read."""
-        self.members = 0
+        self.members: int = 0
         """How many members were read to their end."""
         self.skipped_members: list[str] = []
         """Names of the first members that are no gzip, and so hold no rows."""
-        self.skipped_count = 0
+        self.skipped_count: int = 0
         """How many of those there were in all."""
-        self.decoded_bytes = 0
-        self.downloaded_bytes = 0
+        self.decoded_bytes: int = 0
+        self.downloaded_bytes: int = 0
         self._line = 1
         """The number of the next line."""
         self._is_folder = False

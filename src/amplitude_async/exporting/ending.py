@@ -25,7 +25,7 @@ class EndCheck:
     """Is shown the bytes as they pass."""
 
     def __init__(self) -> None:
-        self.length = 0
+        self.length: int = 0
         """How many bytes passed."""
         self._last: deque[bytes] = deque()
         self._held = 0

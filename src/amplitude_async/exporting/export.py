@@ -91,9 +91,9 @@ class Export:
         limits: ArchiveLimits | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.start = window.start
-        self.end = window.end
-        self.counts = ExportCounts()
+        self.start: str = window.start
+        self.end: str = window.end
+        self.counts: ExportCounts = ExportCounts()
         self._opener = opener
         self._window = window
         self._may_split = may_split

@@ -90,7 +90,7 @@ class AtomicFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.length = 0
+        self.length: int = 0
         self._digest: Any = None
         self._part = path.with_name(f".{path.name[:_MAX_NAME]}.{token_hex(4)}.part")
         failure: ExportStorageError | InvalidArgumentError | None = None
@@ -202,9 +202,9 @@ class Buffered:
         self._gathered = 0
         self._deflate = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, GZIP) if is_gzipped else None
         self._file: AtomicFile | None = None
-        self.length = 0
+        self.length: int = 0
         """How many bytes were written, once committed."""
-        self.sha256 = ""
+        self.sha256: str = ""
 
     async def __aenter__(self) -> Self:
         if isinstance(self._target, Path):

@@ -110,14 +110,16 @@ class Member:
     __slots__ = ("compressed", "crc", "flags", "is_folder", "is_size_known", "method", "name", "offset", "raw_name", "size")
 
     def __init__(self, raw_name: bytes, offset: int, flags: int, method: int) -> None:
-        self.raw_name = raw_name
-        self.name = mask(raw_name.decode("utf-8" if flags & _UTF8 else "cp437", "replace"))
-        self.offset = offset
-        self.flags = flags
-        self.method = method
-        self.is_folder = raw_name.endswith(b"/")
-        self.crc = self.compressed = self.size = 0
-        self.is_size_known = False
+        self.raw_name: bytes = raw_name
+        self.name: str = mask(raw_name.decode("utf-8" if flags & _UTF8 else "cp437", "replace"))
+        self.offset: int = offset
+        self.flags: int = flags
+        self.method: int = method
+        self.is_folder: bool = raw_name.endswith(b"/")
+        self.crc: int = 0
+        self.compressed: int = 0
+        self.size: int = 0
+        self.is_size_known: bool = False
 
     def digest(self) -> int:
         """Return what the central directory must repeat, as one number."""
@@ -151,10 +153,10 @@ class ZipFrames:
     """
 
     def __init__(self, limits: ArchiveLimits | None = None) -> None:
-        self.limits = ArchiveLimits() if limits is None else limits
-        self.members = 0
+        self.limits: ArchiveLimits = ArchiveLimits() if limits is None else limits
+        self.members: int = 0
         """How many members have begun."""
-        self.is_done = False
+        self.is_done: bool = False
         """The archive has ended and is whole."""
         self._buffer = b""
         self._view = memoryview(b"")

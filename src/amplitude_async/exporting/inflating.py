@@ -72,4 +72,6 @@ def inflaters() -> dict[str, tuple[Callable[[], GzipInflater], tuple[type[Except
     return found
 
 
-new_gzip_inflater, CORRUPT = list(inflaters().values())[-1]
+_chosen = list(inflaters().values())[-1]
+new_gzip_inflater: Callable[[], GzipInflater] = _chosen[0]
+CORRUPT: tuple[type[Exception], ...] = _chosen[1]

@@ -1,10 +1,11 @@
 """Exported rows as a Parquet file, written as the rows come. Pure but for the file object it is given.
 
 Rows become cells (:mod:`amplitude_async.exporting.cells`), which are turned into Arrow's arrays while they are still in the
-processor's cache, a few hundred kB of text at a time: all the columns of a kind in one piece, since a call for each column costs more than the
-values. Arrays are small beside rows; they wait until there are enough for a row group.
+processor's cache, a few hundred kB of text at a time: all the columns of a kind in one piece, since a call for each column costs more
+than the values. Arrays are small beside rows; they wait until there are enough for a row group.
 
-Made of pyarrow (the extra ``parquet``), because that was faster than the others (``benchmarks/parquet_engines.py``).
+Made with pyarrow (the extra ``parquet``). DuckDB is a little quicker (``benchmarks/parquet_engines.py``), but loses a row for a value
+of the wrong kind, and keys that have no column, and writes to a path of its own alone.
 """
 
 from __future__ import annotations
@@ -161,7 +162,7 @@ class _Arrow:
         return self.lib.Table.from_arrays(arrays, schema=self.schema)
 
     def _json(self, values: list[msgspec.Raw]) -> Any:  # noqa: ANN401 - an array of pyarrow's, as below
-        """Join the raw texts and have them split again: pyarrow does not take them as they are, and to copy each costs three times that."""
+        """Join the raw texts and have them split again: pyarrow does not take them as they are, and copying each is dearer."""
         lib = self.lib
         joined = lib.array([b"\n".join(values)], lib.binary())
         texts = self._compute.split_pattern(joined, b"\n").values
@@ -243,9 +244,9 @@ class ParquetWriter:
         self._group_rows = 0
         self._group_bytes = 0
         self._is_closed = False
-        self.rows = 0
+        self.rows: int = 0
         """How many rows were taken."""
-        self.rows_with_unknown = 0
+        self.rows_with_unknown: int = 0
         """How many of those written have something in the ``_unknown`` column."""
         dictionaries = [column.name for column in (*COLUMNS, UNKNOWN) if column.name not in _WITHOUT_DICTIONARY]
         self._writer = self._arrow.parquet.ParquetWriter(

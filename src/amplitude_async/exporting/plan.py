@@ -103,9 +103,9 @@ class Plan:
         self._hours = max(0, last - first + 1)
         self._may_split = may_split
         self._repeated: Window | None = None
-        self.asked = 0
+        self.asked: int = 0
         """How many requests were planned."""
-        self.is_split = len(self._waiting) != 1
+        self.is_split: bool = len(self._waiting) != 1
         """More than one answer makes up the range."""
 
     def next_window(self) -> Window | None:

@@ -50,7 +50,12 @@ class ExportCounts:
     __slots__ = ("bytes", "members", "requests", "rows", "skipped_members", "skipped_rows")
 
     def __init__(self) -> None:
-        self.requests = self.bytes = self.members = self.rows = self.skipped_rows = self.skipped_members = 0
+        self.requests: int = 0
+        self.bytes: int = 0
+        self.members: int = 0
+        self.rows: int = 0
+        self.skipped_rows: int = 0
+        self.skipped_members: int = 0
 
     def __repr__(self) -> str:
         return f"<ExportCounts {' '.join(f'{name}={getattr(self, name)}' for name in self.__slots__)}>"
@@ -85,7 +90,7 @@ class Chunks:
         self._answer: Answer | None = None
         self._merged: _Merged | None = None
         self._end: Iterator[bytes] | None = None
-        self.is_done = False
+        self.is_done: bool = False
         """Nothing more comes of it, and nothing is open."""
 
     def __aiter__(self) -> Self:
@@ -200,7 +205,7 @@ class Blocks:
         self._counts = counts
         self._turns = Turns()
         self._answer: Answer | None = None
-        self.is_done = False
+        self.is_done: bool = False
         """Nothing more comes of it, and nothing is open."""
 
     @property
