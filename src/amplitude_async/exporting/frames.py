@@ -102,16 +102,14 @@ class Member:
     """One file of the archive, as its local header announces it.
 
     Attributes:
-        name: Its name, fit to be shown: masked, without control characters. Never used as a path.
         offset: Where its header begins.
         is_folder: Its name ends with a slash.
     """
 
-    __slots__ = ("compressed", "crc", "flags", "is_folder", "is_size_known", "method", "name", "offset", "raw_name", "size")
+    __slots__ = ("compressed", "crc", "flags", "is_folder", "is_size_known", "method", "offset", "raw_name", "size")
 
     def __init__(self, raw_name: bytes, offset: int, flags: int, method: int) -> None:
         self.raw_name: bytes = raw_name
-        self.name: str = mask(raw_name.decode("utf-8" if flags & _UTF8 else "cp437", "replace"))
         self.offset: int = offset
         self.flags: int = flags
         self.method: int = method
@@ -120,6 +118,12 @@ class Member:
         self.compressed: int = 0
         self.size: int = 0
         self.is_size_known: bool = False
+
+    @property
+    def name(self) -> str:
+        """Its name, fit to be shown: masked, without control characters. Never used as a path."""
+        # Made when it is asked for: most entries of a long directory are never shown.
+        return mask(self.raw_name.decode("utf-8" if self.flags & _UTF8 else "cp437", "replace"))
 
     def digest(self) -> int:
         """Return what the central directory must repeat, as one number."""

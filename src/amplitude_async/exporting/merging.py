@@ -83,7 +83,7 @@ def _moved(raw: bytes, size: int, compressed: int, offset: int) -> bytes:
         extra = _EXTRA_HEAD.pack(_EXTRA64, len(wide)) + wide + extra
         head[2] = max(head[2], _ZIP64_VERSION)
     head[8], head[9], head[16] = (min(value, _FULL32) for value in (compressed, size, offset))
-    head[11] = len(extra)
+    head[11], head[13] = len(extra), 0
     return _ENTRY.pack(*head) + name + extra + comment
 
 
