@@ -369,7 +369,8 @@ class ZipFrames:
             self._damaged("its compressed data is corrupt")
         if is_all_in and not payload and not self._inflate.eof:
             self._damaged("its compressed data is longer than its header says")
-        used = wanted - len(self._inflate.unconsumed_tail) - len(self._inflate.unused_data)
+        # At the end both may hold the same bytes.
+        used = wanted - len(self._inflate.unused_data if self._inflate.eof else self._inflate.unconsumed_tail)
         self._count += used
         self._inflated += len(payload)
         self._crc = zlib.crc32(payload, self._crc)
