@@ -295,9 +295,10 @@ class ArchiveReader:
                 pieces = [self._without_long_lines(b"".join(pieces))]
             count += 1
             at = found
+        block = self._block(b"".join(pieces) if len(pieces) > 1 else pieces[0], count)
         if end < len(text):
             self._keep(text[end:])
-        return self._block(b"".join(pieces) if len(pieces) > 1 else pieces[0], count)
+        return block
 
     def _keep(self, text: bytes) -> None:
         """Keep the beginning of a line that goes on; of one that is too long already, only how long it is."""
