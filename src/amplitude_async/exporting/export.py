@@ -271,12 +271,14 @@ class Export:
 
         folder = as_folder(target)
         if folder is not None:
-            return await self._hourly(HourFiles(folder, "ndjson", is_gzipped=compress is not False), bad_rows)
+            return await self._hourly(HourFiles(folder, "ndjson", bad_rows=bad_rows, is_gzipped=compress is not False), bad_rows)
         path = as_path(target, argument="target")
         is_gzipped = compress if compress is not None else path is not None and path.suffix == ".gz"
-        async with NdjsonSink(_writable(target) if path is None else path, is_gzipped=is_gzipped) as sink:
+        async with NdjsonSink(_writable(target) if path is None else path, is_gzipped=is_gzipped, bad_rows=bad_rows) as sink:
             await self.write_into(sink, bad_rows)
-            return [await sink.commit()]
+            file = await sink.commit()
+        self._note(sink)
+        return [file]
 
     async def to_parquet(self, folder: PathLike, *, bad_rows: BadRows = "raise") -> list[ExportedFile]:
         """Write the rows as Parquet, one file an hour, named after it (``20260501T07.parquet``); none for an hour without rows.
@@ -306,18 +308,13 @@ class Export:
         if path is None:
             message = "folder must be the path of a folder that exists"
             raise InvalidArgumentError(message, argument="folder")
-        return await self._hourly(HourFiles(path, "parquet"), bad_rows)
+        return await self._hourly(HourFiles(path, "parquet", bad_rows=bad_rows), bad_rows)
 
     async def _hourly(self, files: HourFiles, bad_rows: BadRows) -> list[ExportedFile]:
-        from amplitude_async.exporting.sinks import by_hour  # noqa: PLC0415 - only where something is written
-
-        async def write(block: Block, window: Window) -> None:
-            for hour, own in by_hour(block, window):
-                await files.write(hour, own)
-
         async with files:
-            await self._each_block(write, bad_rows)
+            await self._each_block(files.write, bad_rows)
             await files.finish()
+        self._note(files)
         return files.files
 
     async def write_into(self, sink: LineSink, bad_rows: BadRows) -> None:
@@ -328,20 +325,14 @@ class Export:
 
         await self._each_block(write, bad_rows)
 
-    async def _each_block(self, write: Callable[[Block, Window], Awaitable[None]], bad_rows: BadRows) -> None:
-        """Hand on the lines that are JSON objects, as they were sent."""
-        from amplitude_async.exporting.decoding import RowSifter  # noqa: PLC0415 - only where something is written
+    def _note(self, written: LineSink | HourFiles) -> None:
+        self.counts.rows += written.rows
+        self.counts.skipped_rows += written.skipped
 
-        sifter = RowSifter(bad_rows)
+    async def _each_block(self, write: Callable[[Block, Window], Awaitable[None]], bad_rows: BadRows) -> None:
         async with aclosing(self._blocks(bad_rows=bad_rows)) as blocks:
             while (block := await blocks.next_block()) is not None:
-                good, skipped, error = sifter.sift(block)
-                self.counts.rows += good.rows
-                self.counts.skipped_rows += skipped
-                if error is not None:
-                    raise error
-                if good.rows:
-                    await write(good, blocks.window)
+                await write(block, blocks.window)
 
     # Jobs
 

@@ -120,11 +120,11 @@ async def fetch_hour(export: Export, folder: Path, format: SyncFormat, *, bad_ro
         if saved is None:
             return HourRecord(hour, "empty", is_final=is_final)
         return HourRecord(hour, "done", path.name, saved.bytes, saved.rows or 0, saved.sha256, is_final)
-    sink: LineSink = (
-        ParquetSink(path, is_hashed=True, hour=hour)
-        if format == "parquet"
-        else NdjsonSink(path, is_gzipped=True, is_hashed=True, hour=hour)
-    )
+    sink: LineSink
+    if format == "parquet":
+        sink = ParquetSink(path, bad_rows=bad_rows, is_hashed=True, hour=hour)
+    else:
+        sink = NdjsonSink(path, is_gzipped=True, bad_rows=bad_rows, is_hashed=True, hour=hour)
     async with sink:
         await export.write_into(sink, bad_rows)
         if not export.counts.bytes:
