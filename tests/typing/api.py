@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import date
-from typing import assert_type
+from datetime import date, datetime
+from typing import Any, assert_type
 
 import httpx
 
-from amplitude_async import AsyncAmplitude, Backoff, Export, PartialDeliveryError, RateLimitedError, Timeout
+from amplitude_async import AsyncAmplitude, Backoff, Export, ExportedEvent, PartialDeliveryError, RateLimitedError, Timeout
 
 
 async def uses() -> None:
@@ -28,6 +28,9 @@ async def uses() -> None:
         async with export:
             async for chunk in export:
                 assert_type(chunk, bytes)
+            async for event in export.events(model=ExportedEvent):
+                assert_type(event.event_time, datetime | None)
+                assert_type(event.user_properties, dict[str, Any])
         assert_type(amplitude.with_options(max_retries=0), AsyncAmplitude)
     AsyncAmplitude(http_client=httpx.AsyncClient())
 

@@ -194,7 +194,7 @@ class Export:
         Args:
             model: What a row becomes, anything msgspec can decode into: a ``msgspec.Struct`` of your own with the columns you
                 need (fields typed ``msgspec.Raw`` stay as JSON text, which is quickest), or
-                :class:`amplitude_async.exporting.rows.ExportedEvent`.
+                :class:`amplitude_async.ExportedEvent`.
             strict: Give no row of a file within the archive before the whole file was verified. Otherwise a damaged file is found
                 out at its end at the latest, when some of its rows were given. It holds a file, as downloaded and up to 64 MiB, in
                 memory.
