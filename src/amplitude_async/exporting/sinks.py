@@ -9,14 +9,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol, Self
 
-import anyio
-import anyio.to_thread
 import msgspec
 
 from amplitude_async._protocol.masking import mask
 from amplitude_async.exporting.cells import UnreadableRowError
 from amplitude_async.exporting.decoding import RowSifter, unreadable
-from amplitude_async.exporting.files import AtomicFile, Buffered
+from amplitude_async.exporting.files import AtomicFile, Buffered, in_thread
 from amplitude_async.exporting.plan import hour_text
 
 if TYPE_CHECKING:
@@ -170,8 +168,11 @@ class ParquetSink:
                 file.abort()
                 raise
 
-        with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(create)
+        try:
+            await in_thread(create)
+        except BaseException:
+            await self.__aexit__(None, None, None)
+            raise
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
@@ -181,8 +182,7 @@ class ParquetSink:
             if self._file is not None:
                 self._file.abort()
 
-        with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(abort)
+        await in_thread(abort)
 
     async def write(self, block: Block) -> None:
         """Take lines, each one row.
@@ -202,8 +202,7 @@ class ParquetSink:
             for block in blocks:
                 self._take(block)
 
-        with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(write)
+        await in_thread(write)
 
     def _take(self, block: Block) -> None:
         """Hand a block to the writer; runs in a thread."""
@@ -238,8 +237,7 @@ class ParquetSink:
             writer.close()
             file.commit()
 
-        with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(commit)
+        await in_thread(commit)
         return ExportedFile(str(self._path), self._hour, file.length, self.rows, file.sha256)
 
 
