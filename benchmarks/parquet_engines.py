@@ -83,14 +83,16 @@ def ours(inflater: str) -> Callable[[Path, Path], None]:
                 while True:
                     text = unpacker.decompress(piece, LINES)
                     piece = unpacker.unconsumed_tail
-                    lines = text.split(b"\n")
-                    lines[0] = tail + lines[0]
-                    tail = lines.pop()
-                    writer.write(lines)
+                    end = text.rfind(b"\n") + 1
+                    if end:
+                        block = tail + text[:end]
+                        writer.write_text(block, block.count(b"\n"))
+                        tail = b""
+                    tail += text[end:]
                     if not piece and len(text) < LINES:
                         break
             if tail:
-                writer.write([tail])
+                writer.write_text(tail, 1)
             writer.close()
 
     return convert

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -102,6 +102,7 @@ def test_instants_are_read_in_every_spelling(column: str, text: str, instant: da
     assert value.tzinfo is UTC
 
 
+@settings(deadline=None)
 @given(
     instant=st.datetimes(min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30)),
     separator=st.sampled_from(["T", "t", " "]),

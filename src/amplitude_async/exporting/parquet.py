@@ -4,8 +4,8 @@ Rows become cells (:mod:`amplitude_async.exporting.cells`), which are turned int
 processor's cache, a few hundred kB of text at a time: all the columns of a kind in one piece, since a call for each column costs more
 than the values. Arrays are small beside rows; they wait until there are enough for a row group.
 
-Made with pyarrow (the extra ``parquet``). DuckDB is a little quicker (``benchmarks/parquet_engines.py``), but loses a row for a value
-of the wrong kind, and keys that have no column, and writes to a path of its own alone.
+Made with pyarrow (the extra ``parquet``). DuckDB is about as quick (``benchmarks/parquet_engines.py``), but fails for a value of the
+wrong kind or loses it, loses keys that have no column, and writes to a path of its own alone.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from amplitude_async.exporting.cells import LAYOUT, CellReader, UnreadableRowErr
 from amplitude_async.exporting.columns import COLUMNS, COLUMNS_VERSION, UNKNOWN, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from amplitude_async.exporting.cells import Cells
 
@@ -267,7 +267,7 @@ class ParquetWriter:
             use_dictionary=dictionaries,
         )
 
-    def write(self, lines: Sequence[bytes]) -> int:
+    def write(self, lines: Iterable[bytes]) -> int:
         """Take rows.
 
         Args:
@@ -277,34 +277,62 @@ class ParquetWriter:
             How many rows there were.
 
         Raises:
-            UnreadableRowError: One is no JSON object. Those before its ``index`` have been taken; go on with those behind it to leave
-                it out.
+            UnreadableRowError: One is no JSON object. Those before its ``index`` have been taken; go on with those behind it (of an
+                iterator: with the iterator) to leave it out.
             ClosedError: The writer is closed.
             OSError: What the file raised; nothing but ``abort()`` is left then.
         """
-        if self._is_closed:
-            message = "The Parquet file is closed"
-            raise ClosedError(message)
-        read, cells, size = self._reader.read, self._cells, self._cells_bytes
-        unreadable = None
+        self._check_open()
+        read = self._reader.read
         count = 0
         for line in lines:
             try:
-                cells.append(read(line))
+                cells = read(line)
             except UnreadableRowError as refusal:
-                unreadable = UnreadableRowError(count, refusal.reason)
-                break
-            count += 1
-            size += len(line)
-            if len(cells) >= _BATCH_ROWS or size >= _BATCH_BYTES:
-                self._cells_bytes = size
-                self._end_batch()
-                size = 0
-        self._cells_bytes = size
-        self.rows += count
-        if unreadable is not None:
-            raise unreadable
+                reason = refusal.reason
+            else:
+                self._take([cells], len(line) + 1)
+                count += 1
+                continue
+            raise UnreadableRowError(count, reason)
         return count
+
+    def write_text(self, text: bytes, rows: int) -> int:
+        """Take rows as they stand in a file: quicker than :meth:`write`, and the same otherwise.
+
+        Args:
+            text: Whole lines, one JSON object each; the last may lack its end.
+            rows: How many they are.
+        """
+        self._check_open()
+        size = len(text) + (not text.endswith(b"\n"))
+        # Where a row group ends depends on rows alone, so that is found out row by row.
+        if self._group_rows + len(self._cells) + rows < _GROUP_ROWS and self._group_bytes + self._cells_bytes + size < _GROUP_BYTES:
+            cells = self._reader.read_all(text, rows)
+            if cells is not None:
+                self._take(cells, size)
+                return rows
+        lines = text.split(b"\n")
+        if len(lines) > rows:
+            lines.pop()
+        return self.write(lines)
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            message = "The Parquet file is closed"
+            raise ClosedError(message)
+
+    def _take(self, cells: list[Cells], size: int) -> None:
+        """Take cells, which came of so many bytes."""
+        self._cells += cells
+        self._cells_bytes += size
+        self.rows += len(cells)
+        rows = len(self._cells)
+        if self._group_rows + rows >= _GROUP_ROWS or self._group_bytes + self._cells_bytes >= _GROUP_BYTES:
+            self._end_batch()
+            self._end_group()
+        elif rows >= _BATCH_ROWS or self._cells_bytes >= _BATCH_BYTES:
+            self._end_batch()
 
     def close(self) -> None:
         """Write what waits, and the file's end. Closing again does nothing.
@@ -344,8 +372,6 @@ class ParquetWriter:
         self._group_bytes += self._cells_bytes
         self._cells.clear()
         self._cells_bytes = 0
-        if self._group_rows >= _GROUP_ROWS or self._group_bytes >= _GROUP_BYTES:
-            self._end_group()
 
     def _end_group(self) -> None:
         if self._batches:

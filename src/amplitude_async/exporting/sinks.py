@@ -18,6 +18,7 @@ from amplitude_async.exporting.files import AtomicFile, Buffered, in_thread
 from amplitude_async.exporting.plan import hour_text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
     from types import TracebackType
 
@@ -210,20 +211,22 @@ class ParquetSink:
         if writer is None:
             message = "write() outside the sink's own block"
             raise RuntimeError(message)
-        lines = block.lines()
+        rest: Iterator[bytes] | None = None
         at = 0
-        while at < len(lines):
+        while True:
             try:
-                self.rows += writer.write(lines[at:] if at else lines)
+                self.rows += writer.write_text(block.text, block.rows) if rest is None else writer.write(rest)
             except UnreadableRowError as fault:
-                bad, reason = at + fault.index, fault.reason
+                good, reason = fault.index, fault.reason
             else:
                 return
             if self._bad_rows == "raise":
-                raise unreadable(block, bad, mask(reason))
-            self.rows += bad - at
+                raise unreadable(block, at + good, mask(reason))
+            self.rows += good
             self.skipped += 1
-            at = bad + 1
+            at += good + 1
+            if rest is None:
+                rest = iter(block.lines()[at:])
 
     async def commit(self) -> ExportedFile:
         """Give it its name."""
