@@ -82,6 +82,8 @@ class AsyncAmplitude:
         timeout: Seconds that one attempt may take (for streams: silence between bytes), or a :class:`Timeout`.
         max_retries: Attempts after the first, 2 by default.
         max_connections: Requests in flight at once; 50 by default, 8 on a client of your own.
+        share_requests: Let awaited uploads that wait at the same moment go out in one request; on by default. ``False`` gives a
+            request per call.
         trust_env: Take proxies and certificate files from the environment; off by default.
         allow_clear_text: Allow ``http://`` endpoints beyond loopback; off by default.
         http_client: An ``httpx.AsyncClient`` of your own, or anything with its ``build_request``, ``send`` and ``aclose``. It is
@@ -114,6 +116,7 @@ class AsyncAmplitude:
         timeout: float | Timeout | None = None,
         max_retries: int = DEFAULT_MAX_RETRIES,
         max_connections: int | None = None,
+        share_requests: bool = True,
         trust_env: bool = False,
         allow_clear_text: bool = False,
         http_client: HttpClient | None = None,
@@ -155,6 +158,7 @@ class AsyncAmplitude:
         )
         self._caller = Caller(Connection(settings), policy)
         self._defaults = Defaults(user_id, device_id, _session(session_id))
+        self._shares = share_requests
         self._is_view = False
 
     @staticmethod
@@ -197,6 +201,7 @@ class AsyncAmplitude:
         timeout: float | Timeout | _Unset = _UNSET,
         max_retries: int | _Unset = _UNSET,
         backoff: Backoff | _Unset = _UNSET,
+        share_requests: bool | _Unset = _UNSET,
         user_id: str | _Unset | None = _UNSET,
         device_id: str | _Unset | None = _UNSET,
         session_id: object = _UNSET,
@@ -207,6 +212,7 @@ class AsyncAmplitude:
             timeout: As for the client.
             max_retries: As for the client.
             backoff: As for the client.
+            share_requests: As for the client.
             user_id: As for the client; ``None`` takes the default away.
             device_id: The same.
             session_id: The same.
@@ -228,6 +234,7 @@ class AsyncAmplitude:
         view = object.__new__(type(self))
         view._caller = Caller(self._caller.connection, policy)
         view._defaults = defaults._replace(**changed)
+        view._shares = self._shares if isinstance(share_requests, _Unset) else share_requests
         view._is_view = True
         return view
 
@@ -240,6 +247,9 @@ class AsyncAmplitude:
 
         Lists longer than one request may carry (1,000 events, 900 kB) are split. Events that Amplitude refuses by name are taken
         out and the others sent again at once.
+
+        Calls that wait at the same moment share a request (``share_requests=False`` on the client or a view gives each its own); what
+        you get back, your deadline and your retries are your own. Events of one device, else user, arrive in the order of the calls.
 
         Args:
             events: One mapping or a list of mappings. Values may be anything that has a JSON form without loss: datetimes, Decimals,
@@ -260,7 +270,8 @@ class AsyncAmplitude:
 
         Amplitude's page: https://amplitude.com/docs/apis/analytics/http-v2
         """
-        return await ingestion.track(self._caller, events, options=options, defaults=self._defaults, stamp=stamp)
+        sharer = self._caller if self._shares else None
+        return await ingestion.track(self._caller, events, options=options, defaults=self._defaults, stamp=stamp, sharer=sharer)
 
     async def identify(self, identifications: EventInput | Iterable[EventInput]) -> Any:  # noqa: ANN401 - text or JSON
         """Change properties of one user, or of several, without an event.
