@@ -12,11 +12,11 @@ import sqlite3
 import time
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from amplitude_async.delivery import schema
+from amplitude_async.delivery import statements
 from amplitude_async.delivery.files import FileBytes, companion, move_aside, storage_error
 from amplitude_async.delivery.locking import take_lock
+from amplitude_async.delivery.opening import Damaged, is_damage, open_file
 from amplitude_async.delivery.salvage import Found, salvage
-from amplitude_async.delivery.schema import Damaged, is_damage
 from amplitude_async.errors import AmplitudeError, OutboxClosed
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from amplitude_async.delivery.jobs import Adopt, Answer, Totals
-    from amplitude_async.delivery.schema import Settings
 
 __all__ = ["Adoption", "Chore", "Salvage"]
 
@@ -74,8 +73,8 @@ class _Seen:
 class Salvage:
     """Brings over what can be read of a damaged file.
 
-    The first part of it (:meth:`begin`) keeps the numbers of its rows, and so their order; what is found later gets new ones, so that a
-    reader who has passed the old ones meets it.
+    The first part of it (:meth:`begin`) keeps the numbers of its rows, and so their order; what is found later gets new ones, so that
+    a reader who has passed the old ones meets it.
     """
 
     def __init__(self, aside: Path, project: bytes, expected: int | None) -> None:
@@ -116,18 +115,18 @@ class Salvage:
         """
         while not self.is_done and time.monotonic() < until:
             self._handed = self._gather(until)
-            connection.execute(schema.BEGIN)
+            connection.execute(statements.BEGIN)
             for found in self._handed:
                 if found.table == "waiting":
-                    connection.execute(schema.SALVAGE_WAITING, found.values)
-                    connection.execute(schema.ADD_UNKNOWN, (found.values[0], found.first_unknown_ms))
+                    connection.execute(statements.SALVAGE_WAITING, found.values)
+                    connection.execute(statements.ADD_UNKNOWN, (found.values[0], found.first_unknown_ms))
                 else:
-                    connection.execute(schema.SALVAGE_SET_ASIDE, found.values)
-            connection.execute(schema.COMMIT)
+                    connection.execute(statements.SALVAGE_SET_ASIDE, found.values)
+            connection.execute(statements.COMMIT)
             self.taken()
         return self.is_done
 
-    def next_rows(self, room: int) -> Sequence[Found]:
+    def next_rows(self, room: int) -> Sequence[Found]:  # noqa: ARG002 - as of every chore
         """Return some more rows; there is always room for what was accepted once."""
         if not self._handed:
             self._handed = self._gather(time.monotonic() + SLICE_SECONDS)
@@ -208,17 +207,17 @@ class Adoption:
         if not self._path.exists() and not companion(self._path, "-wal").exists():
             self._end(None)  # its owner came to the end of it
             return
-        self._source, self._totals = schema.open_file(self._path, self._settings)
+        self._source, self._totals = open_file(self._path, self._settings)
 
     def _read(self, source: sqlite3.Connection, room: int) -> list[Found]:
         for table, sizes, statement in (
-            ("waiting", schema.WAITING_SIZES, schema.MOVE_WAITING),
-            ("set_aside", schema.SET_ASIDE_SIZES, schema.MOVE_SET_ASIDE),
+            ("waiting", statements.WAITING_SIZES, statements.MOVE_WAITING),
+            ("set_aside", statements.SET_ASIDE_SIZES, statements.MOVE_SET_ASIDE),
         ):
-            count, size = schema.fitting(source, sizes, 0, CHUNK_ROWS, CHUNK_BYTES)
+            count, size = statements.fitting(source, sizes, 0, CHUNK_ROWS, CHUNK_BYTES)
             if count == 0:
                 continue
-            self.waits_for_room = size + schema.ROW_BYTES * count > room
+            self.waits_for_room = size + statements.ROW_BYTES * count > room
             if self.waits_for_room:
                 return []
             self._table = table
@@ -241,13 +240,13 @@ class Adoption:
             return
         ids = json.dumps([found.values[0] for found in handed])
         try:
-            source.execute(schema.BEGIN)
+            source.execute(statements.BEGIN)
             if self._table == "waiting":
-                totals = schema.remove_waiting(source, ids, totals)
+                totals = statements.remove_waiting(source, ids, totals)
             else:
-                _, totals = schema.purge_set_aside(source, ids, totals)
-            source.execute(schema.SET_TOTALS, totals)
-            source.execute(schema.COMMIT)
+                _, totals = statements.purge_set_aside(source, ids, totals)
+            source.execute(statements.SET_TOTALS, totals)
+            source.execute(statements.COMMIT)
             self._totals = totals
         except sqlite3.Error as error:
             # The rows are in both files now; whoever opens the other one next brings them again, under the same insert_ids.

@@ -94,20 +94,19 @@ def open_private(path: Path, *, create: bool = False, named: Path | None = None)
             raise storage_error(named, "is a link, or has one beside it, and links are not followed") from None
         raise storage_error(named, "cannot be opened for writing", refusal) from None
     try:
-        facts = os.fstat(descriptor)
-        if not stat.S_ISREG(facts.st_mode) or facts.st_nlink > 1:
-            raise storage_error(named, "is no plain file of its own (a pipe, a device, or a second name of another file)")
-        if stat.S_IMODE(facts.st_mode) != PRIVATE_FILE:
-            _make_private(descriptor, named)
+        _check(descriptor, named)
     except BaseException:
         os.close(descriptor)
         raise
     return descriptor
 
 
-def _make_private(descriptor: int, named: Path) -> None:
-    if os.name == "nt":
-        return  # rights there come from the folder
+def _check(descriptor: int, named: Path) -> None:
+    facts = os.fstat(descriptor)
+    if not stat.S_ISREG(facts.st_mode) or facts.st_nlink > 1:
+        raise storage_error(named, "is no plain file of its own (a pipe, a device, or a second name of another file)")
+    if stat.S_IMODE(facts.st_mode) == PRIVATE_FILE or os.name == "nt":  # there, rights come from the folder
+        return
     try:
         os.fchmod(descriptor, PRIVATE_FILE)
     except OSError as refusal:

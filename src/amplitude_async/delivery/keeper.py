@@ -1,10 +1,10 @@
 """The thread that owns an outbox file: it commits what has gathered, reads what is asked for, and mends what breaks.
 
-Everything here runs on that one thread. The connection lives in its frames and in no attribute: in a forked child, where this thread does
-not exist, nothing can reach it then, so nothing closes it, and the parent's file and log stay untouched.
+Everything here runs on that one thread. The connection lives in its frames and in no attribute that others can reach: in a forked
+child, where this thread does not exist, nothing closes it then, and the parent's file and log stay untouched.
 
-What was *learned* about rows (delivered, set aside, outcome unknown) is never refused. If the disk takes no more, it is owed: kept here,
-hidden from readers, and tried again with every write and every second.
+What was *learned* about rows (delivered, set aside, outcome unknown) is never refused. If the disk takes no more, it is owed: kept
+here, hidden from readers, and tried again with every write and every second.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from itertools import chain
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
 
-from amplitude_async.delivery import schema
+from amplitude_async.delivery import statements
 from amplitude_async.delivery.chores import Adoption, Chore, Salvage
 from amplitude_async.delivery.files import move_aside, storage_error
 from amplitude_async.delivery.jobs import (
@@ -37,8 +37,9 @@ from amplitude_async.delivery.jobs import (
     future_of,
 )
 from amplitude_async.delivery.locking import take_lock
-from amplitude_async.delivery.rows import Counts, Row, SetAside, check_sum
-from amplitude_async.delivery.schema import Damaged, is_damage, is_shortage
+from amplitude_async.delivery.opening import PAGE_BYTES, Damaged, is_damage, is_shortage, open_file
+from amplitude_async.delivery.reading import read_rows, read_set_aside
+from amplitude_async.delivery.rows import Counts, check_sum
 from amplitude_async.errors import AmplitudeError, OutboxClosed, OutboxFull
 
 if TYPE_CHECKING:
@@ -48,8 +49,8 @@ if TYPE_CHECKING:
 
     from amplitude_async.delivery.jobs import Answer, Job, Lesson
     from amplitude_async.delivery.locking import FileLock
+    from amplitude_async.delivery.rows import Row
     from amplitude_async.delivery.salvage import Found
-    from amplitude_async.delivery.schema import Settings
 
 __all__ = ["Keeper"]
 
@@ -82,7 +83,7 @@ class Keeper:
         opened: The future that opening answers.
     """
 
-    def __init__(  # noqa: PLR0913 - one call, in the store
+    def __init__(
         self,
         path: Path,
         settings: Settings,
@@ -288,20 +289,20 @@ class Keeper:
     def _commit(self, connection: sqlite3.Connection, lessons: Sequence[Lesson], appends: Sequence[Append]) -> None:
         """Do it all in one transaction, and answer when that is on disk."""
         totals, next_id = self._totals, self._next_id
-        connection.execute(schema.BEGIN)
+        connection.execute(statements.BEGIN)
         if lessons:
             totals = self._learn(connection, lessons, totals)
-        used, _ = connection.execute(schema.PAGES_IN_USE).fetchone()
+        used, _ = connection.execute(statements.PAGES_IN_USE).fetchone()
         answers: list[Answer] = []
         values: list[object] = []
         unknown: list[tuple[int, int]] = []
-        room = (self._settings.cap_pages - used) * schema.PAGE_BYTES
+        room = (self._settings.cap_pages - used) * PAGE_BYTES
         project = self._settings.project
         added = 0
         for job in appends:
-            room -= job.size + schema.ROW_BYTES * len(job.rows)
+            room -= job.size + statements.ROW_BYTES * len(job.rows)
             if room < 0:
-                room += job.size + schema.ROW_BYTES * len(job.rows)
+                room += job.size + statements.ROW_BYTES * len(job.rows)
                 message = f"The outbox file {self.path} holds as much as its max_bytes ({self._settings.max_bytes}) lets it."
                 answers.append((job.future, None, OutboxFull(message)))
                 continue
@@ -315,12 +316,12 @@ class Keeper:
             answers.append((job.future, list(range(first, next_id)), None))
         if values:
             _add_rows(connection, values)
-            connection.executemany(schema.ADD_UNKNOWN, unknown)
+            connection.executemany(statements.ADD_UNKNOWN, unknown)
             totals = totals._replace(
                 waiting_rows=totals.waiting_rows + next_id - self._next_id, waiting_bytes=totals.waiting_bytes + added
             )
-        connection.execute(schema.SET_TOTALS, totals)
-        connection.execute(schema.COMMIT)
+        connection.execute(statements.SET_TOTALS, totals)
+        connection.execute(statements.COMMIT)
         self._totals, self._next_id, self._pages = totals, next_id, used
         self._has_unknown |= bool(unknown)
         if lessons:
@@ -340,12 +341,12 @@ class Keeper:
             if isinstance(lesson, Settle):
                 settled += lesson.ids
             elif isinstance(lesson, NoteUnknown):
-                connection.execute(schema.NOTE_UNKNOWN, (json.dumps(list(lesson.ids)), lesson.now_ms))
+                connection.execute(statements.NOTE_UNKNOWN, (json.dumps(list(lesson.ids)), lesson.now_ms))
                 self._has_unknown = True
             else:
                 ids = json.dumps(list(lesson.ids))
-                rows, size = connection.execute(schema.SUM_WAITING, (ids,)).fetchone()
-                connection.execute(schema.SET_ASIDE, (ids, lesson.now_ms, lesson.reason))
+                rows, size = connection.execute(statements.SUM_WAITING, (ids,)).fetchone()
+                connection.execute(statements.SET_ASIDE, (ids, lesson.now_ms, lesson.reason))
                 totals = totals._replace(set_aside_rows=totals.set_aside_rows + rows, set_aside_bytes=totals.set_aside_bytes + size)
                 totals = self._remove(connection, ids, totals)
         if settled:
@@ -354,18 +355,18 @@ class Keeper:
 
     def _remove(self, connection: sqlite3.Connection, ids: str, totals: Totals) -> Totals:
         self._may_shrink = True
-        return schema.remove_waiting(connection, ids, totals, has_unknown=self._has_unknown)
+        return statements.remove_waiting(connection, ids, totals, has_unknown=self._has_unknown)
 
     def _roll_back(self, connection: sqlite3.Connection) -> None:
         if connection.in_transaction:
             try:
-                connection.execute(schema.ROLLBACK)
+                connection.execute(statements.ROLLBACK)
             except sqlite3.Error as error:
                 if is_damage(error):
                     raise
 
     def _count(self) -> None:
-        self.counts = Counts(*self._totals, self._pages * schema.PAGE_BYTES, self._damaged_rows, self._lost_rows)
+        self.counts = Counts(*self._totals, self._pages * PAGE_BYTES, self._damaged_rows, self._lost_rows)
 
     # -- reading, and what is asked for by name --------------------------------------------------------------------------------
 
@@ -374,11 +375,11 @@ class Keeper:
         if isinstance(job, Page):
             result = self._page(connection, job)
         elif isinstance(job, ListSetAside):
-            result = self._set_aside_rows(connection, job.after_id, job.limit)
+            result = read_set_aside(connection, job.after_id, job.limit)
         elif isinstance(job, Retry):
             result = self._in_chunks(connection, job.ids, self._retry)
         elif isinstance(job, Purge):
-            result = self._in_chunks(connection, job.ids, schema.purge_set_aside)
+            result = self._in_chunks(connection, job.ids, statements.purge_set_aside)
         else:
             return
         self._deliver([(job.future, result, None)])
@@ -386,10 +387,10 @@ class Keeper:
     def _page(self, connection: sqlite3.Connection, job: Page) -> list[Row]:
         after = job.after_id
         while True:
-            count, _ = schema.fitting(connection, schema.WAITING_SIZES, after, job.max_rows, job.max_bytes)
+            count, _ = statements.fitting(connection, statements.WAITING_SIZES, after, job.max_rows, job.max_bytes)
             if not count:
                 return []
-            rows, damaged, after = self._read(connection, after, count)
+            rows, damaged, after = read_rows(connection, after, count, self._settings.project)
             if damaged:
                 self._damaged_rows += len(damaged)
                 _LOG.error("The disk changed %d events in the outbox file %s; they are set aside", len(damaged), self.path)
@@ -400,58 +401,6 @@ class Keeper:
                 rows = [row for row in rows if row.id not in self._hidden]
             if rows:
                 return rows
-
-    def _read(self, connection: sqlite3.Connection, after: int, count: int) -> tuple[list[Row], list[int], int]:
-        """Read rows; return the sound ones, the ids of the others, and the last id of all."""
-        rows: list[Row] = []
-        project = self._settings.project
-        try:
-            facts, bodies = connection.execute(schema.PAGE, (after, count)).fetchone()
-            start = 0
-            row_id = after
-            for row_id, identity, kind, insert_id, accepted_ms, first_ms, total, length in json.loads(facts):
-                body = bodies[start : start + length]
-                start += length
-                if check_sum(body, project) != total:
-                    break
-                rows.append(Row(row_id, identity, kind, insert_id, accepted_ms, first_ms, body))
-            else:
-                if start == len(bodies):
-                    return rows, [], row_id
-        except sqlite3.OperationalError as error:
-            if is_damage(error) or is_shortage(error):
-                raise
-        except (ValueError, TypeError):
-            pass
-        return self._read_one_by_one(connection, after, count)
-
-    def _read_one_by_one(self, connection: sqlite3.Connection, after: int, count: int) -> tuple[list[Row], list[int], int]:
-        """Read rows of which one at least is not what it was, and take no column's type for granted."""
-        rows: list[Row] = []
-        damaged: list[int] = []
-        for row_id, identity, kind, insert_id, accepted_ms, first_ms, total, body in connection.execute(
-            schema.ROWS, (after, count)
-        ).fetchall():
-            after = row_id
-            try:
-                if check_sum(body, self._settings.project) != total or not isinstance(accepted_ms, int):
-                    raise ValueError  # noqa: TRY301 - one way out for all that can be wrong
-                first_unknown_ms = first_ms if isinstance(first_ms, int) else None
-                rows.append(Row(row_id, identity.decode(), kind.decode(), insert_id.decode(), accepted_ms, first_unknown_ms, body))
-            except (ValueError, TypeError, AttributeError):
-                damaged.append(row_id)
-        return rows, damaged, after
-
-    def _set_aside_rows(self, connection: sqlite3.Connection, after: int, limit: int) -> list[SetAside]:
-        count, _ = schema.fitting(connection, schema.SET_ASIDE_SIZES, after, limit, GROUP_BYTES * 8)
-        return [
-            SetAside(
-                row_id, _text(identity), _text(kind), _text(insert_id), accepted_ms, first_ms, body or b"", set_aside_ms, _text(reason)
-            )
-            for row_id, identity, kind, insert_id, accepted_ms, first_ms, body, set_aside_ms, reason in connection.execute(
-                schema.SET_ASIDE_ROWS, (after, count)
-            ).fetchall()
-        ]
 
     def _in_chunks(
         self,
@@ -464,24 +413,24 @@ class Keeper:
         wanted = sorted(set(ids)) if ids is not None else None
         while True:
             if wanted is None:
-                count, _ = schema.fitting(connection, schema.SET_ASIDE_SIZES, after, CHUNK_ROWS, GROUP_BYTES)
-                chunk = [row_id for (row_id,) in connection.execute(schema.SET_ASIDE_IDS, (after, count))]
+                count, _ = statements.fitting(connection, statements.SET_ASIDE_SIZES, after, CHUNK_ROWS, GROUP_BYTES)
+                chunk = [row_id for (row_id,) in connection.execute(statements.SET_ASIDE_IDS, (after, count))]
             else:
                 chunk, wanted = wanted[:CHUNK_ROWS], wanted[CHUNK_ROWS:]
             if not chunk:
                 return done
             after = chunk[-1]
-            connection.execute(schema.BEGIN)
+            connection.execute(statements.BEGIN)
             changed, totals = do(connection, json.dumps(chunk), self._totals)
-            connection.execute(schema.SET_TOTALS, totals)
-            connection.execute(schema.COMMIT)
+            connection.execute(statements.SET_TOTALS, totals)
+            connection.execute(statements.COMMIT)
             self._totals = totals
             self._may_shrink = True
             done += changed
             self._count()
 
     def _retry(self, connection: sqlite3.Connection, ids: str, totals: Totals) -> tuple[int, Totals]:
-        rows, totals = schema.retry_set_aside(connection, ids, totals, self._next_id - 1)
+        rows, totals = statements.retry_set_aside(connection, ids, totals, self._next_id - 1)
         # Numbers that are not used after all do no harm.
         self._next_id += rows
         self._has_unknown = True
@@ -493,7 +442,7 @@ class Keeper:
         if self._lock is None:
             self._lock = take_lock(self.path)
         try:
-            connection, self._totals = schema.open_file(self.path, self._settings)
+            connection, self._totals = open_file(self.path, self._settings)
         except Damaged as damage:
             return self._replace(chores, str(damage), expected=None)
         self._read_state(connection)
@@ -501,10 +450,10 @@ class Keeper:
 
     def _read_state(self, connection: sqlite3.Connection) -> None:
         try:
-            (last,) = connection.execute(schema.LAST_ID).fetchone()
+            (last,) = connection.execute(statements.LAST_ID).fetchone()
             self._next_id = max(self._next_id, last + 1)
-            (self._has_unknown,) = map(bool, connection.execute(schema.HAS_UNKNOWN).fetchone())
-            self._pages, _ = connection.execute(schema.PAGES_IN_USE).fetchone()
+            (self._has_unknown,) = map(bool, connection.execute(statements.HAS_UNKNOWN).fetchone())
+            self._pages, _ = connection.execute(statements.PAGES_IN_USE).fetchone()
         except sqlite3.Error as refusal:
             connection.close()
             raise storage_error(self.path, "cannot be read", refusal) from None
@@ -524,15 +473,15 @@ class Keeper:
             "The outbox file %s is damaged (%s); it was moved to %s, and what can be read is brought over", self.path, reason, aside
         )
         try:
-            connection, self._totals = schema.open_file(self.path, self._settings)
+            connection, self._totals = open_file(self.path, self._settings)
         except Damaged as damage:
             raise storage_error(self.path, "breaks as soon as it is made", damage) from None
         chore = Salvage(aside, self._settings.project, expected)
         is_done = False
         try:
             is_done = chore.begin(connection, time.monotonic() + SALVAGE_SECONDS)
-            self._totals = Totals(*connection.execute(schema.SUM_ALL).fetchone())
-            connection.execute(schema.SET_TOTALS, self._totals)
+            self._totals = Totals(*connection.execute(statements.SUM_ALL).fetchone())
+            connection.execute(statements.SET_TOTALS, self._totals)
         except sqlite3.Error as refusal:
             self._roll_back(connection)
             self._note_shortage(refusal)
@@ -553,22 +502,22 @@ class Keeper:
             sqlite3.Error: They could not be written; none of them is then.
         """
         totals, next_id = self._totals, self._next_id
-        connection.execute(schema.BEGIN)
+        connection.execute(statements.BEGIN)
         for table, values, first_unknown_ms in found:
             numbered = (next_id, *values[1:])
             size = len(values[6]) if isinstance(values[6], bytes) else 0
             if table == "waiting":
-                connection.execute(schema.ADD_ROW, numbered)
+                connection.execute(statements.ADD_ROW, numbered)
                 if first_unknown_ms is not None:
-                    connection.execute(schema.ADD_UNKNOWN, (next_id, first_unknown_ms))
+                    connection.execute(statements.ADD_UNKNOWN, (next_id, first_unknown_ms))
                     self._has_unknown = True
                 totals = totals._replace(waiting_rows=totals.waiting_rows + 1, waiting_bytes=totals.waiting_bytes + size)
             else:
-                connection.execute(schema.SALVAGE_SET_ASIDE, numbered)
+                connection.execute(statements.SALVAGE_SET_ASIDE, numbered)
                 totals = totals._replace(set_aside_rows=totals.set_aside_rows + 1, set_aside_bytes=totals.set_aside_bytes + size)
             next_id += 1
-        connection.execute(schema.SET_TOTALS, totals)
-        connection.execute(schema.COMMIT)
+        connection.execute(statements.SET_TOTALS, totals)
+        connection.execute(statements.COMMIT)
         arrived = totals.waiting_rows - self._totals.waiting_rows
         self._totals, self._next_id = totals, next_id
         self._count()
@@ -586,13 +535,13 @@ class Keeper:
 
     def _step(self, connection: sqlite3.Connection, chores: list[Chore]) -> None:
         chore = chores[0]
-        room = self._settings.cap_pages * schema.PAGE_BYTES - self.counts.file_bytes
+        room = self._settings.cap_pages * PAGE_BYTES - self.counts.file_bytes
         try:
             found = chore.next_rows(room)
             if found:
                 self.take_in(connection, found)
                 chore.taken()
-                self._pages, _ = connection.execute(schema.PAGES_IN_USE).fetchone()
+                self._pages, _ = connection.execute(statements.PAGES_IN_USE).fetchone()
                 self._count()
                 self._is_short = False
         except sqlite3.Error as error:
@@ -614,16 +563,16 @@ class Keeper:
     def _shrink(self, connection: sqlite3.Connection) -> None:
         """Give a piece of the free part of the file back to the disk, if that is most of it."""
         try:
-            used, free = connection.execute(schema.PAGES_IN_USE).fetchone()
+            used, free = connection.execute(statements.PAGES_IN_USE).fetchone()
             is_drained = not self._totals.waiting_rows and not self._totals.set_aside_rows
             if free > (KEEP_FREE_PAGES_DRAINED if is_drained else max(KEEP_FREE_PAGES, used)):
-                connection.execute(schema.SHRINK).fetchall()
+                connection.execute(statements.SHRINK).fetchall()
                 self._has_shrunk = True
                 return
             self._may_shrink = False
             if self._has_shrunk:
                 self._has_shrunk = False
-                connection.execute(schema.EMPTY_LOG).fetchall()
+                connection.execute(statements.EMPTY_LOG).fetchall()
         except sqlite3.Error as error:
             self._may_shrink = False
             self._roll_back(connection)
@@ -646,13 +595,8 @@ class Keeper:
 
 def _add_rows(connection: sqlite3.Connection, values: list[object]) -> None:
     at = 0
-    for statement, rows in ((schema.ADD_32_ROWS, 32), (schema.ADD_8_ROWS, 8), (schema.ADD_ROW, 1)):
-        width = rows * schema.WAITING_COLUMNS
+    for statement, rows in ((statements.ADD_32_ROWS, 32), (statements.ADD_8_ROWS, 8), (statements.ADD_ROW, 1)):
+        width = rows * statements.WAITING_COLUMNS
         while len(values) - at >= width:
             connection.execute(statement, values[at : at + width])
             at += width
-
-
-def _text(value: object) -> str:
-    """Read a text column that was asked for as bytes; what the disk did to it must not stop anybody."""
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

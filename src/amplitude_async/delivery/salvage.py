@@ -1,10 +1,10 @@
 """Rows out of a damaged outbox file, byte by byte. Pure: bytes in, rows out, whatever the bytes are.
 
-SQLite refuses a file whose header, schema or inner pages are broken, though the pages with the events may all be there. So this reads
-the leaf pages by themselves (https://www.sqlite.org/fileformat2.html), through the write-ahead log where that has a newer copy, and
-takes a row only if its shape is one of ours and its sum is right: a row that was changed, or accepted for another project, is not taken.
-Pages that SQLite has marked as free are left out, as far as the list of them can still be read; a row from one that can't was delivered
-before, and is removed by its ``insert_id``.
+SQLite refuses a file whose header, schema or inner pages are broken, though the pages with the events may all be there. So this
+reads the leaf pages by themselves (https://www.sqlite.org/fileformat2.html), through the write-ahead log where that has a newer
+copy, and takes a row only if its shape is one of ours and its sum is right: a row that was changed, or accepted for another
+project, is not taken. Pages that SQLite has marked as free are left out, as far as the list of them can still be read; a row from
+one that can't was delivered before, and is removed by its ``insert_id``.
 """
 
 from __future__ import annotations

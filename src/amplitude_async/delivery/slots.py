@@ -1,7 +1,7 @@
 """A file for each process in a shared folder, and the files of those that are gone.
 
-Slots are numbered. A process takes the lowest that is free, so a worker that was restarted finds its own events, or another's, in place;
-what lies in higher slots whose owners are gone is taken over by :meth:`SQLiteStore.adopt`.
+Slots are numbered. A process takes the lowest that is free, so a worker that was restarted finds its own events, or another's, in
+place; what lies in higher slots whose owners are gone is taken over by :meth:`SQLiteStore.adopt`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The durable store of an outbox: the event loop's side of it. asyncio only.
 
-One thread owns the file (:mod:`amplitude_async.delivery.keeper`). What is handed in here is queued to it; everything that arrived while
-the last commit ran goes into the next one; and the answers to all of it come back in one call to the loop. So 64 producers share one
-sync of the disk.
+One thread owns the file (:mod:`amplitude_async.delivery.keeper`). What is handed in here is queued to it; everything that arrived
+while the last commit ran goes into the next one; and the answers to all of it come back in one call to the loop. So 64 producers
+share one sync of the disk.
 
 Every method is for the thread of the loop that opened the store.
 """
@@ -24,8 +24,8 @@ from amplitude_async.delivery.files import normal_path
 from amplitude_async.delivery.jobs import Adopt, Append, Close, ListSetAside, NoteUnknown, Page, Purge, Retry, SetAsideJob, Settle
 from amplitude_async.delivery.keeper import Keeper
 from amplitude_async.delivery.locking import forget_parent
+from amplitude_async.delivery.opening import Settings
 from amplitude_async.delivery.rows import Counts, Row, SetAside, fingerprint, ndjson_line
-from amplitude_async.delivery.schema import Settings
 from amplitude_async.errors import OutboxClosed, OutboxStorageError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from amplitude_async.delivery.jobs import Answer, Job
     from amplitude_async.delivery.locking import FileLock
-    from amplitude_async.delivery.schema import Durability
+    from amplitude_async.delivery.opening import Durability
 
 __all__ = ["Counts", "Row", "SQLiteStore", "SetAside", "fingerprint", "ndjson_line"]
 
@@ -102,7 +102,7 @@ class SQLiteStore:
         opened: asyncio.Future[Any] = loop.create_future()
         settings = Settings(project, options, durability, max_bytes)
         # The thread must not keep a store alive that nobody uses: it holds the loop and a weak reference.
-        itself = weakref.ref(store)
+        itself: weakref.ref[SQLiteStore] = weakref.ref(store)
         keeper = Keeper(
             place, settings, lock=lock, deliver=partial(_deliver, loop), arrived=partial(_arrived, loop, itself), opened=opened
         )
