@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from amplitude_async.delivery.jobs import Adopt, Answer, Totals
+    from amplitude_async.delivery.opening import Settings
 
 __all__ = ["Adoption", "Chore", "Salvage"]
 

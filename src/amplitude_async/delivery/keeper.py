@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
     from amplitude_async.delivery.jobs import Answer, Job, Lesson
     from amplitude_async.delivery.locking import FileLock
+    from amplitude_async.delivery.opening import Settings
     from amplitude_async.delivery.rows import Row
     from amplitude_async.delivery.salvage import Found
 
