@@ -129,6 +129,7 @@ class Keeper:
                 with self.gate:
                     connection = self._open(chores)
             except AmplitudeError as refusal:
+                self._give_up_lock()
                 self._deliver([(self._opened, None, refusal)])
                 return
             self._deliver([(self._opened, None, None)])
@@ -138,8 +139,12 @@ class Keeper:
             self.failure = storage_error(self.path, "can no longer be used", error)
             self.refuse_all(self.failure)
         finally:
-            if self._lock is not None:
-                self._lock.release()
+            self._give_up_lock()
+
+    def _give_up_lock(self) -> None:
+        """Free the file; before anybody is told that it is closed."""
+        if self._lock is not None:
+            self._lock.release()
 
     def _work(self, held: list[sqlite3.Connection], chores: list[Chore]) -> None:
         """Serve until told to close; ``held`` is the connection, which a repair may exchange."""
@@ -154,9 +159,8 @@ class Keeper:
             # Not left to the garbage collection: a log handler may keep the frames of an error for long.
             with self.gate:
                 self._close(held[0], chores)
+        self._give_up_lock()
         if closing.future is not None:
-            if self._lock is not None:
-                self._lock.release()
             self._deliver([(closing.future, None, None)])
         self.refuse_all(OutboxClosed(f"The outbox file {self.path} was closed."))
 
