@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sqlite3
 import time
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -205,7 +206,7 @@ class Adoption:
     def _open(self) -> None:
         if self._lock is None:
             self._lock = take_lock(self._path)
-        if not self._path.exists() and not companion(self._path, "-wal").exists():
+        if not (os.path.lexists(self._path) or os.path.lexists(companion(self._path, "-wal"))):
             self._end(None)  # its owner came to the end of it
             return
         self._source, self._totals = open_file(self._path, self._settings)

@@ -17,6 +17,7 @@ from amplitude_async.errors import OutboxStorageError
 __all__ = [
     "FileBytes",
     "check_companions",
+    "check_place",
     "companion",
     "first_bytes",
     "make_folder",
@@ -58,12 +59,30 @@ def normal_path(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> Pa
     if not text or "\0" in text:
         message = f"{text!r} cannot be the path of an outbox."
         raise OutboxStorageError(message, path=text)
-    return Path(os.path.abspath(text))  # noqa: PTH100 - Path.absolute() keeps "..", Path.resolve() follows links
+    return Path(text).absolute()
 
 
 def companion(path: Path, ending: str) -> Path:
     """Return the name beside the path that has a further ending."""
     return path.with_name(path.name + ending)
+
+
+def check_place(path: Path) -> None:
+    """Refuse a path that cannot become an outbox file, before anything is put beside it.
+
+    Raises:
+        OutboxStorageError: It is a folder or a link, or its own folder is missing.
+    """
+    try:
+        is_link, is_folder, has_folder = path.is_symlink(), path.is_dir(), path.parent.is_dir()
+    except OSError as refusal:
+        raise storage_error(path, "cannot be looked at", refusal) from None
+    if is_link:
+        raise storage_error(path, "is a link, and links are not followed")
+    if is_folder:
+        raise storage_error(path, "is a folder; pass folder= to give each process a file in it")
+    if not has_folder:
+        raise storage_error(path, f"cannot be made, because there is no folder {path.parent}")
 
 
 def open_private(path: Path, *, create: bool = False, named: Path | None = None) -> int:
@@ -87,8 +106,6 @@ def open_private(path: Path, *, create: bool = False, named: Path | None = None)
         if not create or path.parent.is_dir():
             raise
         raise storage_error(named, f"cannot be made, because there is no folder {path.parent}") from None
-    except IsADirectoryError:
-        raise storage_error(named, "is a folder; pass folder= to give each process a file in it") from None
     except OSError as refusal:
         if path.is_symlink():
             raise storage_error(named, "is a link, or has one beside it, and links are not followed") from None
@@ -207,7 +224,7 @@ class FileBytes:
         try:
             self._descriptor: int | None = open_private(path)
             self._length = os.fstat(self._descriptor).st_size
-        except OSError:
+        except (OSError, OutboxStorageError):
             self._descriptor, self._length = None, 0
 
     def __len__(self) -> int:

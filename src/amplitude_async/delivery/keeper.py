@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from amplitude_async.delivery import statements
 from amplitude_async.delivery.chores import Adoption, Chore, Salvage
-from amplitude_async.delivery.files import move_aside, storage_error
+from amplitude_async.delivery.files import check_place, move_aside, storage_error
 from amplitude_async.delivery.jobs import (
     Adopt,
     Append,
@@ -62,9 +62,8 @@ GROUP_BYTES: Final = 1024 * 1024
 GROUP_JOBS: Final = 4096
 RETRY_SECONDS: Final = 1.0
 """How often the disk is asked again for what is owed."""
-KEEP_FREE_PAGES: Final = 1024
-"""Free pages that a busy file keeps (4 MiB): giving them back and taking them again costs more than they do."""
-KEEP_FREE_PAGES_DRAINED: Final = 256
+KEEP_FREE_PAGES: Final = 256
+"""Free pages that a file keeps (1 MiB): giving them back and taking them again would cost more than they do."""
 SALVAGE_SECONDS: Final = 1.5
 """What opening spends on salvaging; the rest of a large file is read while the outbox is at work."""
 CHUNK_ROWS: Final = 1000
@@ -130,30 +129,38 @@ class Keeper:
                 with self.gate:
                     connection = self._open(chores)
             except AmplitudeError as refusal:
+                self._give_up_lock()
                 self._deliver([(self._opened, None, refusal)])
                 return
             self._deliver([(self._opened, None, None)])
-            self._work(connection, chores)
+            self._work([connection], chores)
         except BaseException as error:  # noqa: BLE001 - whatever it is, nobody may be left waiting
             _LOG.exception("The thread of the outbox file %s ended by an error", self.path)
             self.failure = storage_error(self.path, "can no longer be used", error)
             self.refuse_all(self.failure)
         finally:
-            if self._lock is not None:
-                self._lock.release()
+            self._give_up_lock()
 
-    def _work(self, connection: sqlite3.Connection, chores: list[Chore]) -> None:
-        while True:
-            self._gather(self._patience(chores))
-            with self.gate:
-                connection = self._serve(connection, chores)
+    def _give_up_lock(self) -> None:
+        """Free the file; before anybody is told that it is closed."""
+        if self._lock is not None:
+            self._lock.release()
+
+    def _work(self, held: list[sqlite3.Connection], chores: list[Chore]) -> None:
+        """Serve until told to close; ``held`` is the connection, which a repair may exchange."""
+        closing = None
+        try:
+            while closing is None:
+                self._gather(self._patience(chores))
+                with self.gate:
+                    self._serve(held, chores)
                 closing = next((job for job in self._todo if isinstance(job, Close)), None)
-                if closing is not None:
-                    self._close(connection, chores)
-                    break
+        finally:
+            # Not left to the garbage collection: a log handler may keep the frames of an error for long.
+            with self.gate:
+                self._close(held[0], chores)
+        self._give_up_lock()
         if closing.future is not None:
-            if self._lock is not None:
-                self._lock.release()
             self._deliver([(closing.future, None, None)])
         self.refuse_all(OutboxClosed(f"The outbox file {self.path} was closed."))
 
@@ -179,21 +186,21 @@ class Keeper:
         except Empty:
             return
 
-    def _serve(self, connection: sqlite3.Connection, chores: list[Chore]) -> sqlite3.Connection:
+    def _serve(self, held: list[sqlite3.Connection], chores: list[Chore]) -> None:
         """Do what was gathered; if the file turns out to be broken, mend it and go on where it broke."""
         while True:
             try:
-                self._do_jobs(connection, chores)
+                self._do_jobs(held[0], chores)
                 if not self._todo and self.inbox.empty():
-                    self._do_chores(connection, chores)
+                    self._do_chores(held[0], chores)
             except sqlite3.Error as error:
                 if not is_damage(error) or self._repairs >= MAX_REPAIRS:
                     raise
                 self._repairs += 1
-                connection = self._repair(connection, chores, str(error))
+                held[0] = self._repair(held[0], chores, str(error))
             else:
                 self._repairs = 0
-                return connection
+                return
 
     def _do_jobs(self, connection: sqlite3.Connection, chores: list[Chore]) -> None:
         lessons: list[Lesson] = []
@@ -440,6 +447,7 @@ class Keeper:
     # -- opening, mending, tidying, closing ------------------------------------------------------------------------------------
 
     def _open(self, chores: list[Chore]) -> sqlite3.Connection:
+        check_place(self.path)
         if self._lock is None:
             self._lock = take_lock(self.path)
         try:
@@ -565,8 +573,7 @@ class Keeper:
         """Give a piece of the free part of the file back to the disk, if that is most of it."""
         try:
             used, free = connection.execute(statements.PAGES_IN_USE).fetchone()
-            is_drained = not self._totals.waiting_rows and not self._totals.set_aside_rows
-            if free > (KEEP_FREE_PAGES_DRAINED if is_drained else max(KEEP_FREE_PAGES, used)):
+            if free > max(KEEP_FREE_PAGES, used):
                 connection.execute(statements.SHRINK).fetchall()
                 self._has_shrunk = True
                 return

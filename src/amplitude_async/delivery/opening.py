@@ -41,11 +41,10 @@ PAGE_BYTES: Final = 4096
 CHECKED_BYTES: Final = 64 * 1024 * 1024
 """A file up to this size is checked whole at opening (0.2 s); a larger one as it is read."""
 
-# In this order: the page size before the first page, the exclusive lock before the first use of the log (it then needs no shared
-# memory and no third file).
+# Before the first page is written; later, they would change a file before it was judged.
+_MAKING: Final = ("PRAGMA page_size = 4096", "PRAGMA auto_vacuum = INCREMENTAL")
+# The exclusive lock before the first use of the log, which then needs no shared memory and no third file.
 _OPENING: Final = (
-    "PRAGMA page_size = 4096",
-    "PRAGMA auto_vacuum = INCREMENTAL",
     "PRAGMA locking_mode = EXCLUSIVE",
     "PRAGMA cell_size_check = ON",
     "PRAGMA trusted_schema = OFF",
@@ -167,7 +166,7 @@ def create(path: Path, settings: Settings) -> None:
         os.close(open_private(unfinished, create=True, named=path))
         connection = sqlite3.connect(unfinished, timeout=0, isolation_level=None)
         try:
-            for statement in _OPENING:
+            for statement in (*_MAKING, *_OPENING):
                 connection.execute(statement)
             connection.execute(statements.BEGIN)
             for statement in statements.CREATE:

@@ -9,6 +9,7 @@ one that can't was delivered before, and is removed by its ``insert_id``.
 
 from __future__ import annotations
 
+from itertools import chain
 from struct import Struct
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
@@ -35,7 +36,7 @@ _VARINT_BYTES: Final = 9
 
 _U16: Final = Struct(">H")
 _U32: Final = Struct(">I")
-_FRAME: Final = Struct(">IIII")
+_FRAME: Final = Struct(">II")
 
 _WAITING_COLUMNS: Final = 7
 _SET_ASIDE_COLUMNS: Final = 10
@@ -82,12 +83,11 @@ def salvage(database: Bytes, log: Bytes, project: bytes) -> Iterator[Found | Non
         Each row; ``None`` after each page, so that the reader can stop in between. A row may come twice.
     """
     size = _page_size(database, log)
-    newer, length = _newer_pages(log, size)
+    newer = _newer_pages(log, size)
     image = _Image(database, newer, log, size)
     free = image.free_pages()
-    # A damaged frame may claim any number; beyond the file's own end there are only pages that are in the log.
-    most = (len(database) + len(log)) // size + 1
-    for number in range(1, min(max(len(database) // size, length, max(newer, default=0)), most) + 1):
+    in_file = -(-len(database) // size)
+    for number in chain(range(1, in_file + 1), sorted(number for number in newer if number > in_file)):
         if number not in free:
             yield from _rows_of(image, number, project)
         yield None
@@ -106,26 +106,24 @@ def _page_size(database: Bytes, log: Bytes) -> int:
     return _USUAL_PAGE_BYTES
 
 
-def _newer_pages(log: Bytes, size: int) -> tuple[dict[int, int], int]:
-    """Return where in the log the newest committed copy of each page begins, and how many pages the file then has."""
+def _newer_pages(log: Bytes, size: int) -> dict[int, int]:
+    """Return where in the log the newest committed copy of each page begins."""
     committed: dict[int, int] = {}
-    length = 0
     if len(log) < _LOG_HEADER_BYTES or _U32.unpack(log[:4])[0] not in _LOG_MAGIC:
-        return committed, length
+        return committed
     salts = log[16:24]
     pending: dict[int, int] = {}
     position = _LOG_HEADER_BYTES
     while position + _FRAME_HEADER_BYTES + size <= len(log):
         if log[position + 8 : position + 16] != salts:
             break  # what follows is left over from before the log was last started anew
-        number, pages_after, _, _ = _FRAME.unpack(log[position : position + 16])
+        number, pages_after = _FRAME.unpack(log[position : position + 8])
         pending[number] = position + _FRAME_HEADER_BYTES
         if pages_after:
             committed |= pending
             pending.clear()
-            length = pages_after
         position += _FRAME_HEADER_BYTES + size
-    return committed, length
+    return committed
 
 
 class _Image:

@@ -116,6 +116,7 @@ class SQLiteStore:
             raise
         except BaseException:
             store._is_closed = True
+            store._thread.join(EXIT_SECONDS)  # its last act was to refuse
             raise
         return store
 
