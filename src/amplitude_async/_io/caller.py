@@ -15,9 +15,8 @@ from base64 import b64encode
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import anyio
-import sniffio
 
-from amplitude_async._io.tasks import OwnedTask, OwnedTasks
+from amplitude_async._io.tasks import OwnedTask, OwnedTasks, on_trio
 from amplitude_async._io.transport import OpenStream, Transport, Wire
 from amplitude_async._protocol.call import query_text
 from amplitude_async._protocol.masking import secret_forms
@@ -230,7 +229,7 @@ class Connection:
 
 def _event_loop() -> object:
     """Return what tells this event loop from every other."""
-    if sniffio.current_async_library() == "trio":
+    if on_trio():
         import trio  # noqa: PLC0415 - only where trio runs already
 
         return trio.lowlevel.current_trio_token()

@@ -20,9 +20,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import anyio
 import anyio.lowlevel
-import sniffio
 
-from amplitude_async._io.tasks import Alarm, Signal
+from amplitude_async._io.tasks import Alarm, Signal, on_trio
 from amplitude_async._protocol.queueing import Queue
 from amplitude_async._protocol.uploads import HTTP_V2, Learned, Sifter, upload_call
 from amplitude_async._protocol.verdict import Failure, Verdict, copied
@@ -186,7 +185,7 @@ class Sharing:
         self._last_start = float("-inf")
         self._alarm = Alarm(self._expire)
         self._idle: anyio.Event | None = None
-        self._is_trio = sniffio.current_async_library() == "trio"
+        self._is_trio = on_trio()
         connection.before_closing.append(self._close)
 
     async def upload(self, caller: Caller, events: Sequence[Event], parts: Sequence[Sequence[int]], options: bytes | None) -> Shared:

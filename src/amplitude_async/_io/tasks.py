@@ -23,9 +23,17 @@ if TYPE_CHECKING:
 
     import trio
 
-__all__ = ["Alarm", "OwnedTask", "OwnedTasks", "Signal"]
+__all__ = ["Alarm", "OwnedTask", "OwnedTasks", "Signal", "on_trio"]
 
 T = TypeVar("T")
+
+
+def on_trio() -> bool:
+    """Say which of the two loops runs here; a callback of asyncio's is in no task, which sniffio does not take for an answer."""
+    try:
+        return sniffio.current_async_library() == "trio"
+    except sniffio.AsyncLibraryNotFoundError:
+        return False
 
 
 class OwnedTask(Generic[T]):
@@ -102,7 +110,7 @@ class OwnedTasks:
             release: Called once at its end, even if it never began.
         """
         owned: OwnedTask[T] = OwnedTask(release)
-        if sniffio.current_async_library() == "trio":
+        if on_trio():
             import trio  # noqa: PLC0415 - only where trio runs already
 
             trio.lowlevel.spawn_system_task(owned.run, work, self, name="amplitude_async request", context=contextvars.copy_context())
@@ -142,7 +150,7 @@ class Signal:
     def __init__(self) -> None:
         self._future: asyncio.Future[None] | None = None
         self._event: anyio.Event | None = None
-        if sniffio.current_async_library() == "trio":
+        if on_trio():
             self._event = anyio.Event()
         else:
             self._future = asyncio.get_running_loop().create_future()
@@ -173,7 +181,7 @@ class Alarm:
 
     def __init__(self, ring: Callable[[], None]) -> None:
         self._ring = ring
-        self._loop = None if sniffio.current_async_library() == "trio" else asyncio.get_running_loop()
+        self._loop = None if on_trio() else asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._scope: trio.CancelScope | None = None
         self.due: float | None = None

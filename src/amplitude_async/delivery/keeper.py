@@ -132,7 +132,7 @@ class Keeper:
                 self._give_up_lock()
                 self._deliver([(self._opened, None, refusal)])
                 return
-            self._deliver([(self._opened, None, None)])
+            self._deliver([(self._opened, self.counts, None)])
             self._work([connection], chores)
         except BaseException as error:  # noqa: BLE001 - whatever it is, nobody may be left waiting
             _LOG.exception("The thread of the outbox file %s ended by an error", self.path)
@@ -500,7 +500,7 @@ class Keeper:
             self._count()
         else:
             chores.append(chore)
-        if self._totals.waiting_rows:
+        if self._totals.waiting_rows and expected is not None:
             self._arrived(self._totals.waiting_rows)
         return connection
 
