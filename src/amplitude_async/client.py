@@ -16,12 +16,17 @@ from amplitude_async.resources import dashboard, ingestion
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import date
     from types import TracebackType
 
     from amplitude_async._io.transport import HttpClient
     from amplitude_async._protocol.hosts import Api, Endpoint, Region
+    from amplitude_async.delivery.hooks import Setback
+    from amplitude_async.delivery.ledger import Overflow
+    from amplitude_async.delivery.opening import Durability
+    from amplitude_async.delivery.outbox import Outbox
+    from amplitude_async.delivery.receipts import Receipt
     from amplitude_async.events import EventInput
     from amplitude_async.options import Secret
     from amplitude_async.resources.dashboard import Segmentation, UserActivity, UserSearch
@@ -311,6 +316,64 @@ class AsyncAmplitude:
         Amplitude's page: https://amplitude.com/docs/apis/analytics/group-identify
         """
         return await ingestion.group_identify(self._caller, identifications)
+
+    def outbox(  # noqa: PLR0913 - the settings of one object
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        folder: str | os.PathLike[str] | None = None,
+        api: Literal["http_v2", "batch"] = "http_v2",
+        options: Mapping[str, object] | None = None,
+        overflow: Overflow = "block",
+        max_bytes: int | None = None,
+        max_events: int | None = None,
+        durability: Durability = "power",
+        compress: bool = False,
+        linger: float = 0.1,
+        on_delivery: Callable[[Sequence[Receipt]], object] | None = None,
+        on_setback: Callable[[Setback], object] | None = None,
+    ) -> Outbox:
+        """Return an outbox: background delivery, for handlers that must not wait. asyncio only.
+
+        Nothing is opened here; use it as ``async with amplitude.outbox(...) as outbox``. Closing the client closes its outboxes first.
+
+        Args:
+            path: Keep events in this file until they are delivered. Left out: in memory.
+            folder: Keep them in a file of this folder, one for each process; files of processes that are gone are taken over.
+            api: ``"http_v2"``: up to 1,000 events and 900 kB a request; ``"batch"``: 2,000 and 8 MB, for backfills.
+            options: Amplitude's upload options, the same for all events; kept in the file.
+            overflow: Without room, ``"block"``: ``put`` waits and ``put_nowait`` refuses; ``"reject"``: both refuse;
+                ``"drop_newest"``, ``"drop_oldest"``: both accept, and an event is dropped and counted.
+            max_bytes: Room for pending events, 600 bytes each included: 64 MiB in memory, 1 GiB on disk by default.
+            max_events: How many events may be pending: 100,000 in memory; on disk only the bytes count.
+            durability: What an event survives once it is on the disk: ``"power"`` loss, or the end of the ``"process"`` (quicker).
+            compress: Send gzip bodies. Off by default: Amplitude documents it for no ingestion endpoint.
+            linger: Seconds that an event waits for others to share its request.
+            on_delivery: Called with receipts whose events were settled; plain or async. What it raises is logged.
+            on_setback: Called with a :class:`Setback` whenever delivery is held up; plain or async.
+
+        Raises:
+            ConfigurationError: An option makes no sense.
+            InvalidArgumentError: ``options`` is no mapping of JSON values.
+        """
+        from amplitude_async.delivery.choosing import choose  # noqa: PLC0415 - who only awaits calls does not load the outbox
+        from amplitude_async.delivery.outbox import Outbox  # noqa: PLC0415 - as above
+
+        chosen = choose(
+            path=path,
+            folder=folder,
+            api=api,
+            options=options,
+            overflow=overflow,
+            max_bytes=max_bytes,
+            max_events=max_events,
+            durability=durability,
+            compress=compress,
+            linger=linger,
+            on_delivery=on_delivery,
+            on_setback=on_setback,
+        )
+        return Outbox(self._caller, self._defaults, chosen)
 
     async def user_search(self, user: str | int) -> UserSearch:
         """Find users by Amplitude id, device id, user id, or the beginning of a user id.

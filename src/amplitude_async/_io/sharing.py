@@ -303,15 +303,18 @@ class Sharing:
         flight.is_out = True
         self._out += 1
         self._last_start = time.monotonic()
-        flight.batch = self._take()
-        if flight.batch is None:
+        while (batch := self._take()) is None and self._queue.is_unfinished:
+            # A long walk goes on in the next turn of the loop.
+            await anyio.lowlevel.checkpoint()
+        flight.batch = batch
+        if batch is None:
             return
         self._start()
         if flight.give_back is None:
             reason = f"no free connection within {patience:.3g} s; all {slots.total} are in use"
             self._fail_all(flight, Failure("timeout", is_sent=False, reason=reason))
         else:
-            await self._send(flight, flight.batch, transport)
+            await self._send(flight, batch, transport)
         self._land(flight)
         self._start()
 

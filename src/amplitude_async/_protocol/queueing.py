@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Batch", "Block", "Queue"]
 
-MOST_MOVED: Final = 5000
-"""Blocks moved aside in one walk: some milliseconds at most; the next walk goes on from there."""
+MOST_MOVED: Final = 2000
+"""Blocks moved aside in one walk: a millisecond or two; the next walk goes on from there."""
 
 
 class Block(Protocol):
@@ -68,8 +68,8 @@ class Queue(Generic[B]):
     """
 
     def __init__(self) -> None:
-        self.events = 0
-        self.is_unfinished = False
+        self.events: int = 0
+        self.is_unfinished: bool = False
         self._line: deque[B] = deque()
         self._own: dict[str, deque[B]] = {}
         """The line of each identity of which something was moved aside."""

@@ -3,9 +3,11 @@
 How hard it tries, in words:
 
 - Until a first request succeeded, and after every failure, one request at a time asks whether the server is well; then up to eight.
-- Waits grow to a minute with full jitter; a server's own hint is honoured up to ten minutes. The client's retry budget bounds the rest.
+- Waits grow to a minute with full jitter; a server's own hint is honoured up to ten minutes. The client's retry budget bounds the
+  rest.
 - What concerns the key, the address or the certificate pauses everything: one request a minute asks whether somebody mended it.
-- A request that is refused as such (404 and its like) costs its events, which are set aside; after it, single events ask, once a minute.
+- A request that is refused as such (404 and its like) costs its events, which are set aside; after it, single events ask, once a
+  minute.
 - Users and devices that Amplitude calls too fast are parked; everybody else goes on.
 
 Nothing is ever given up here for lack of success: the books (:mod:`amplitude_async.delivery.ledger`) say what is too old.
@@ -15,13 +17,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from amplitude_async._protocol.queueing import Queue
 from amplitude_async._protocol.uploads import Learned, Sifter, upload_call
 from amplitude_async._protocol.verdict import Failure, pause_after
 from amplitude_async.delivery.hooks import Setback
-from amplitude_async.delivery.ledger import Entry, Settlement
 from amplitude_async.errors import AmplitudeError
 from amplitude_async.options import limits_for
 
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from amplitude_async._protocol.uploads import Endpoint, Sifted
     from amplitude_async._protocol.verdict import Verdict
     from amplitude_async.delivery.hooks import Hook
-    from amplitude_async.delivery.ledger import Ledger
+    from amplitude_async.delivery.ledger import Entry, Ledger
 
 __all__ = ["Books", "Courier"]
 
@@ -89,7 +90,7 @@ class Courier:
 
     def __init__(
         self,
-        caller: Caller,
+        caller: object,
         ledger: Ledger,
         books: Books,
         *,
@@ -100,14 +101,16 @@ class Courier:
         setback: Hook,
     ) -> None:
         self.queue: Queue[Entry] = Queue()
-        self.requests = self.retries = 0
-        self.is_idle = True
+        self.requests: int = 0
+        self.retries: int = 0
+        self.is_idle: bool = True
         """Nothing is to be sent as far as is known: who adds an event has to call :meth:`nudge`."""
-        self.is_flushing = False
-        self.in_flight = 0
+        self.flushing: int = 0
+        """How many wait for everything to be sent: then nothing lingers."""
+        self.in_flight: int = 0
         """Events in flight."""
-        self._caller = caller
-        self._clock = caller.policy.backoff.clock
+        self._caller = cast("Caller", caller)
+        self._clock = self._caller.policy.backoff.clock
         self._ledger = ledger
         self._books = books
         self._endpoint = endpoint
@@ -116,7 +119,7 @@ class Courier:
         self._linger = linger
         self._setback = setback
         self._learned = Learned()
-        self._limits = limits_for("ingestion", caller.policy.timeout)
+        self._limits = limits_for("ingestion", self._caller.policy.timeout)
         self._out = 0
         self._is_starting = False
         self._is_stopping = self._is_stopped = False
@@ -155,7 +158,7 @@ class Courier:
         due = self._not_before
         if self._out:
             due = max(due, self._last_start + SPACING)
-        if self.queue.events < self._endpoint.max_events and not self.is_flushing:
+        if self.queue.events < self._endpoint.max_events and not self.flushing:
             if self._lingers_until is None:
                 self._lingers_until = now + self._linger
             due = max(due, self._lingers_until)
@@ -208,9 +211,14 @@ class Courier:
         self._last_start = flight.began = self._clock()
         if self._is_stopping:
             return
-        flight.batch = self._take()
-        if flight.batch is None:
+        while (batch := self._take()) is None and self.queue.is_unfinished:  # noqa: ASYNC110 - it waits for its turn, not for an event
+            # A long walk goes on in the next turn of the loop.
+            await asyncio.sleep(0)
+        if batch is None or self._is_stopping:
             return
+        flight.batch = batch
+        self._ledger.take(batch.blocks)
+        self.in_flight += len(batch.blocks)
         self._flights.add(flight)
         # What may go beside this one; later, when this one asks whether the server is well.
         self.nudge()
@@ -219,7 +227,7 @@ class Courier:
             verdict = self._caller.judged(upload_call((), (), None), Failure("timeout", is_sent=False, reason=reason))
             self._failed(flight, verdict)
         else:
-            await self._send(flight, flight.batch, transport)
+            await self._send(flight, batch, transport)
 
     def _take(self) -> Batch[Entry] | None:
         """Take the next batch, without what is too old."""
@@ -232,21 +240,16 @@ class Courier:
         while True:
             batch = self.queue.take(max_count=most, max_bytes=limit)
             if batch is None:
-                if self.queue.is_unfinished:
-                    continue
                 return None
             now_ms = self._books.now_ms()
             expired = {entry: reason for entry in batch.blocks if (reason := self._ledger.has_expired(entry, now_ms))}
             if not expired:
-                break
+                return batch
             for reason in sorted(set(expired.values())):
                 self._books.set_aside([entry for entry, why in expired.items() if why == reason], reason)
             left = [entry for entry in batch.blocks if entry not in expired]
             self.queue.give_back(left)
             self.queue.free(batch.identities)
-        self._ledger.take(batch.blocks)
-        self.in_flight += len(batch.blocks)
-        return batch
 
     async def _send(self, flight: _Flight, batch: Batch[Entry], transport: Transport) -> None:
         sifter = Sifter(batch.blocks)
@@ -257,9 +260,7 @@ class Courier:
             budget.note(is_retry=is_retry)
             self.requests += 1
             self.retries += is_retry
-            call = upload_call(
-                [entry.body for entry in part], (), self._options, endpoint=self._endpoint, compress=self._compress
-            )
+            call = upload_call([entry.body for entry in part], (), self._options, endpoint=self._endpoint, compress=self._compress)
             verdict = await self._caller.exchange(transport, call, limits, limits.attempt)
             if self._is_stopped:
                 # Whatever it was, the books are closed; Amplitude removes what comes again.
@@ -343,7 +344,9 @@ class Courier:
         now = self._clock()
         if now - self._logged.get(kind, float("-inf")) >= LOG_EVERY:
             self._logged[kind] = now
-            _LOG.warning("uploads to Amplitude are held up (%s): %s; %d events are pending, next try in %.3g s", kind, error, pending, wait)
+            _LOG.warning(
+                "uploads to Amplitude are held up (%s): %s; %d events are pending, next try in %.3g s", kind, error, pending, wait
+            )
 
     def _land(self, flight: _Flight) -> None:
         """Give back what a flight held; once, however it ended."""

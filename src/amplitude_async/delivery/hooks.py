@@ -47,8 +47,8 @@ class Hook:
     """
 
     def __init__(self, function: Callable[[Any], object] | None, clock: Callable[[], float]) -> None:
-        self.skipped = 0
-        self.failed = 0
+        self.skipped: int = 0
+        self.failed: int = 0
         self._function = function
         self._clock = clock
         self._running: set[asyncio.Task[None]] = set()

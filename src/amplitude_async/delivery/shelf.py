@@ -5,8 +5,9 @@ An outbox on disk may hold far more than memory should. So it is in one of two s
 - *live*: every waiting event is in the queue; a new one goes there at once, and to the disk.
 - *behind*: some wait on the disk alone. A new one goes to the disk, lets go of its bytes, and is read back when its turn comes.
 
-Rows are read in the order of their numbers, which is the order of acceptance; the cursor is the last row whose event is in the queue. Rows
-beyond it that are in the queue already, because they were put there while it was live, are remembered so that none is loaded twice.
+Rows are read in the order of their numbers, which is the order of acceptance; the cursor is the last row whose event is in the
+queue. Rows beyond it that are in the queue already, because they were put there while it was live, are remembered so that none is
+loaded twice.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 from weakref import WeakValueDictionary
 
-from amplitude_async.delivery.ledger import Entry, OnDisk
+from amplitude_async.delivery.ledger import OnDisk, wake_all
 from amplitude_async.delivery.sqlite import Row
 from amplitude_async.errors import OutboxError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from amplitude_async.delivery.ledger import Ledger
+    from amplitude_async.delivery.ledger import Entry, Ledger
     from amplitude_async.delivery.sqlite import SQLiteStore
     from amplitude_async.errors import AmplitudeError
 
@@ -67,9 +68,9 @@ class Shelf:
         make: Callable[[Row], Entry],
         loaded: Callable[[], None],
     ) -> None:
-        self.store = store
-        self.is_behind = False
-        self.unstored_bytes = 0
+        self.store: SQLiteStore = store
+        self.is_behind: bool = False
+        self.unstored_bytes: int = 0
         self._ledger = ledger
         self._enqueue = enqueue
         self._accepted = accepted
@@ -81,8 +82,8 @@ class Shelf:
         self._buffer_bytes = 0
         self._unstored: deque[Entry] = deque()
         """Accepted while behind, and not stored yet, or never."""
-        self._receipts: WeakValueDictionary[int, Entry] = WeakValueDictionary()
-        """Events that are on the disk alone, and whose receipt somebody still holds."""
+        self._receipts: WeakValueDictionary[int, OnDisk] = WeakValueDictionary()
+        """Of events that are on the disk alone, those whose receipt somebody still holds."""
         self._cursor = 0
         self._ahead: set[int] = set()
         self._queued_bytes = 0
@@ -159,16 +160,17 @@ class Shelf:
                 continue
             disk.row_id = row_id
             if entry.settlement is not None:
-                settled.append(row_id)
-                self._ahead.discard(row_id)
+                # It was quicker than the disk.
                 self._skip(row_id)
+                if entry.settlement.status == "set_aside":
+                    self.store.set_aside((row_id,), entry.settlement.reason, entry.accepted_ms)
+                else:
+                    settled.append(row_id)
             else:
                 self._place(entry, disk, row_id)
                 self._accepted(entry)
                 self._note_run(row_id, entry.serial)
-            for wake in disk.waiters:
-                wake()
-            disk.waiters.clear()
+            wake_all(disk.stored)
         if settled and not self._is_closed:
             self.store.settle(settled)
         self.needs_more()
@@ -181,7 +183,7 @@ class Shelf:
         if self._unstored and self._unstored[0] is entry:
             self._unstored.popleft()
         entry.body = b""
-        self._receipts[row_id] = entry
+        self._receipts[row_id] = disk
 
     def _skip(self, row_id: int) -> None:
         """Never load this row: its event is in the queue, or settled."""
@@ -198,9 +200,7 @@ class Shelf:
                 continue
             disk.error = error
             self._failed(entry, error)
-            for wake in disk.waiters:
-                wake()
-            disk.waiters.clear()
+            wake_all(disk.stored)
 
     # From the disk
 
@@ -214,7 +214,7 @@ class Shelf:
             rows = await self.store.page(self._cursor, PAGE_ROWS, PAGE_BYTES)
         except OutboxError as error:
             if not self._is_closed:
-                _LOG.error("the outbox file %s could not be read (%s); trying again", self.store.path, error)  # noqa: TRY400 - no trace needed
+                _LOG.error("the outbox file %s could not be read (%s); trying again", self.store.path, error)
             await asyncio.sleep(1.0)
             rows = None
         finally:
@@ -235,15 +235,10 @@ class Shelf:
         self.needs_more()
 
     def _load_row(self, row: Row) -> None:
-        entry = self._receipts.pop(row.id, None)
-        if entry is None:
-            entry = self._make(row)
-            entry.serial = self._serial_of(row.id)
-            entry.disk = OnDisk(row_id=row.id)
-        else:
-            entry.body = row.body
-        if entry.disk is not None:
-            entry.disk.is_queued = True
+        entry = self._make(row)
+        entry.serial = self._serial_of(row.id)
+        entry.disk = self._receipts.pop(row.id, None) or OnDisk(row_id=row.id)
+        entry.disk.is_queued = True
         entry.first_unknown_ms = row.first_unknown_ms
         self._queued_bytes += entry.size + ENTRY_BYTES
         self._enqueue(entry)
@@ -307,13 +302,25 @@ class Shelf:
 
     # Out
 
+    def unstored(self) -> list[Entry]:
+        """Return events that are neither in the queue nor on the disk."""
+        return [entry for entry in self._unstored if not entry.is_withdrawn and not entry.is_paused]
+
+    def held(self) -> list[OnDisk]:
+        """Return events on the disk alone whose receipts somebody holds."""
+        return list(self._receipts.values())
+
     def settled(self, entries: Sequence[Entry]) -> list[int]:
         """Note that events left the queue for good; return the rows of those that have one."""
         rows: list[int] = []
         for entry in entries:
-            self._queued_bytes -= entry.size + ENTRY_BYTES
-            if entry.disk is not None and entry.disk.row_id:
-                rows.append(entry.disk.row_id)
+            disk = entry.disk
+            if disk is None:
+                continue
+            if disk.is_queued:
+                self._queued_bytes -= entry.size + ENTRY_BYTES
+            if disk.row_id:
+                rows.append(disk.row_id)
         return rows
 
     async def aclose(self, seconds: float) -> bool:

@@ -58,9 +58,9 @@ class SQLiteStore:
         """The file."""
         self.on_arrival: Callable[[int], None] | None = None
         """Called on the loop with a number of rows that came to wait by themselves: salvaged after damage, or adopted."""
-        self.found = Counts()
+        self.found: Counts = Counts()
         """What the file held when it was opened; whatever comes by itself later is told."""
-        self.unheard = 0
+        self.unheard: int = 0
         """Rows that came before anybody listened."""
         self._loop = loop
         self._keeper: Keeper | None = None
