@@ -42,7 +42,11 @@ BODY = json.dumps(
         "device_id": "0f0e0d0c-0b0a-4908-8706-050403020100",
         "insert_id": "00000000-0000-4000-8000-000000000000",
         "time": 1_767_225_600_000,
-        "event_properties": {"path": "/articles/2026/05/a-rather-long-title-of-an-article", "referrer": "https://example.org/start", "n": 17},
+        "event_properties": {
+            "path": "/articles/2026/05/a-rather-long-title-of-an-article",
+            "referrer": "https://example.org/start",
+            "n": 17,
+        },
         "user_properties": {"plan": "pro", "cohort": "2026-01", "language": "en"},
     },
     separators=(",", ":"),
@@ -168,7 +172,9 @@ def main() -> None:
     for _ in range(2 if options.quick else 5):
         for variant, figures in runs.items():
             figures.append(measure(variant, options.folder, seconds))
-    print(f"{PRODUCERS} producers, {len(BODY)} bytes an event, SQLite {sqlite3.sqlite_version}, {os.cpu_count()} cores, {seconds} s each\n")
+    print(
+        f"{PRODUCERS} producers, {len(BODY)} bytes an event, SQLite {sqlite3.sqlite_version}, {os.cpu_count()} cores, {seconds} s each\n"
+    )
     print("| variant | acknowledged/s | p50 ms | p99 ms | CPU µs an event |\n| --- | --- | --- | --- | --- |")
     for variant, figures in runs.items():
         columns = [shown([run[name] for run in figures], digits) for name, digits in (("rate", 0), ("p50", 2), ("p99", 2), ("cpu", 0))]

@@ -23,6 +23,7 @@ from amplitude_async.errors import OutboxClosed, OutboxFull, OutboxStorageError
 sys.path.insert(0, str(Path(__file__).parent))
 from filling import KEY, NOW_MS, PROJECT, everything, numbers, opened, row, rows
 
+
 @pytest.mark.asyncio
 async def test_rows_come_back_as_they_went_in_and_in_order(tmp_path: Path) -> None:
     """Ids rise in order of acceptance, and every column is what it was, before and after a restart."""
@@ -139,7 +140,13 @@ async def test_a_set_aside_event_is_one_line_of_json(body: bytes, expected: dict
     line = ndjson_line(SetAside(7, "u", "event", "i-1", 1, None, body, 2, 'a "reason"\n'))
     assert line.count(b"\n") == 1
     facts = json.loads(line)
-    assert (facts["id"], facts["insert_id"], facts["reason"], facts["accepted_ms"], facts["set_aside_ms"]) == (7, "i-1", 'a "reason"\n', 1, 2)
+    assert (facts["id"], facts["insert_id"], facts["reason"], facts["accepted_ms"], facts["set_aside_ms"]) == (
+        7,
+        "i-1",
+        'a "reason"\n',
+        1,
+        2,
+    )
     if expected is not None:
         assert facts.items() >= expected.items()
 

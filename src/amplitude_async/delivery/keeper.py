@@ -60,6 +60,7 @@ _LOG: Final = logging.getLogger("amplitude_async.outbox")
 GROUP_BYTES: Final = 1024 * 1024
 """What goes into one commit at most, beyond its first job: bounds the write-ahead log, and how long anybody waits."""
 GROUP_JOBS: Final = 4096
+SILENT_SECONDS: Final = 60.0
 RETRY_SECONDS: Final = 1.0
 """How often the disk is asked again for what is owed."""
 KEEP_FREE_PAGES: Final = 256
@@ -116,6 +117,8 @@ class Keeper:
         self._lost_rows = 0
         self._repairs = 0
         self._is_short = False
+        self._is_reported = False
+        self._silent_until = 0.0
         self._may_shrink = False
         self._has_shrunk = False
 
@@ -290,9 +293,19 @@ class Keeper:
         self._todo = [job for job in self._todo if id(job) not in answered]
 
     def _note_shortage(self, error: sqlite3.Error) -> None:
-        if not self._is_short:
-            self._is_short = True
+        self._is_short = True
+        now = time.monotonic()
+        if now >= self._silent_until:
+            # A nearly full disk takes one event and refuses the next: one line a minute, not one a refusal.
+            self._silent_until = now + SILENT_SECONDS
+            self._is_reported = True
             _LOG.error("The outbox file %s cannot be written (%s); nothing accepted is lost, and it is tried again", self.path, error)
+
+    def _note_success(self) -> None:
+        self._is_short = False
+        if self._is_reported:
+            self._is_reported = False
+            _LOG.warning("The outbox file %s can be written again", self.path)
 
     def _commit(self, connection: sqlite3.Connection, lessons: Sequence[Lesson], appends: Sequence[Append]) -> None:
         """Do it all in one transaction, and answer when that is on disk."""
@@ -336,8 +349,7 @@ class Keeper:
             self._owed = []
             self._hidden = set()
         if self._is_short:
-            self._is_short = False
-            _LOG.warning("The outbox file %s can be written again", self.path)
+            self._note_success()
         self._count()
         self._done(appends)
         if answers:
@@ -349,12 +361,12 @@ class Keeper:
             if isinstance(lesson, Settle):
                 settled += lesson.ids
             elif isinstance(lesson, NoteUnknown):
-                connection.execute(statements.NOTE_UNKNOWN, (json.dumps(list(lesson.ids)), lesson.now_ms))
+                connection.execute(statements.NOTE_UNKNOWN, {"ids": json.dumps(list(lesson.ids)), "now_ms": lesson.now_ms})
                 self._has_unknown = True
             else:
                 ids = json.dumps(list(lesson.ids))
                 rows, size = connection.execute(statements.SUM_WAITING, (ids,)).fetchone()
-                connection.execute(statements.SET_ASIDE, (ids, lesson.now_ms, lesson.reason))
+                connection.execute(statements.SET_ASIDE, {"ids": ids, "now_ms": lesson.now_ms, "reason": lesson.reason})
                 totals = totals._replace(set_aside_rows=totals.set_aside_rows + rows, set_aside_bytes=totals.set_aside_bytes + size)
                 totals = self._remove(connection, ids, totals)
         if settled:
@@ -552,7 +564,8 @@ class Keeper:
                 chore.taken()
                 self._pages, _ = connection.execute(statements.PAGES_IN_USE).fetchone()
                 self._count()
-                self._is_short = False
+                if self._is_short:
+                    self._note_success()
         except sqlite3.Error as error:
             self._roll_back(connection)
             if is_damage(error):
@@ -592,8 +605,8 @@ class Keeper:
             chore.abandon()
             if isinstance(chore, Adoption):
                 self._deliver([chore.answer()])
-        if self._owed:
-            owed = sum(len(job.ids) for job in self._owed if not isinstance(job, NoteUnknown))
+        owed = sum(len(job.ids) for job in self._owed if not isinstance(job, NoteUnknown))
+        if owed:
             _LOG.error("%d settled events could not be removed from the outbox file %s and will be sent again", owed, self.path)
         try:
             connection.close()
