@@ -54,10 +54,14 @@ class SQLiteStore:
     """Waiting and set-aside events in one file. Made by :meth:`open`."""
 
     def __init__(self, path: Path, loop: asyncio.AbstractEventLoop) -> None:
-        self.path = path
+        self.path: Path = path
         """The file."""
         self.on_arrival: Callable[[int], None] | None = None
         """Called on the loop with a number of rows that came to wait by themselves: salvaged after damage, or adopted."""
+        self.found: Counts = Counts()
+        """What the file held when it was opened; whatever comes by itself later is told."""
+        self.unheard: int = 0
+        """Rows that came before anybody listened."""
         self._loop = loop
         self._keeper: Keeper | None = None
         self._thread: threading.Thread | None = None
@@ -109,7 +113,7 @@ class SQLiteStore:
         store._keeper = keeper
         store._thread = _start(keeper, store)
         try:
-            await opened
+            store.found = await opened
         except asyncio.CancelledError:
             store._is_closed = True
             keeper.inbox.put(Close(None))
@@ -264,7 +268,11 @@ def _arrived(loop: asyncio.AbstractEventLoop, store: weakref.ref[SQLiteStore], r
 
 def _tell(reference: weakref.ref[SQLiteStore], rows: int) -> None:
     store = reference()
-    if store is not None and store.on_arrival is not None:
+    if store is None:
+        return
+    if store.on_arrival is None:
+        store.unheard += rows
+    else:
         store.on_arrival(rows)
 
 

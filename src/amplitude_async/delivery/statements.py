@@ -97,18 +97,6 @@ SUM_ALL: Final = (
 DELETE_WAITING: Final = "DELETE FROM waiting WHERE id IN (SELECT value FROM json_each(?))"
 DELETE_UNKNOWN: Final = "DELETE FROM unknown WHERE id IN (SELECT value FROM json_each(?))"
 DELETE_SET_ASIDE: Final = "DELETE FROM set_aside WHERE id IN (SELECT value FROM json_each(?))"
-SET_ASIDE: Final = "INSERT OR IGNORE INTO set_aside VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-ADD_UNKNOWN: Final = "INSERT OR IGNORE INTO unknown VALUES (?, ?)"
-
-SUM_WAITING: Final = "SELECT count(*), coalesce(sum(length(body)), 0) FROM waiting WHERE id IN (SELECT value FROM json_each(?))"
-SUM_SET_ASIDE: Final = "SELECT count(*), coalesce(sum(length(body)), 0) FROM set_aside WHERE id IN (SELECT value FROM json_each(?))"
-SUM_ALL: Final = (
-    "SELECT (SELECT count(*) FROM waiting), (SELECT coalesce(sum(length(body)), 0) FROM waiting),"
-    " (SELECT count(*) FROM set_aside), (SELECT coalesce(sum(length(body)), 0) FROM set_aside)"
-)
-DELETE_WAITING: Final = "DELETE FROM waiting WHERE id IN (SELECT value FROM json_each(?))"
-DELETE_UNKNOWN: Final = "DELETE FROM unknown WHERE id IN (SELECT value FROM json_each(?))"
-DELETE_SET_ASIDE: Final = "DELETE FROM set_aside WHERE id IN (SELECT value FROM json_each(?))"
 NOTE_UNKNOWN: Final = "INSERT OR IGNORE INTO unknown SELECT id, :now_ms FROM waiting WHERE id IN (SELECT value FROM json_each(:ids))"
 SET_ASIDE: Final = (
     "INSERT OR REPLACE INTO set_aside"
@@ -155,6 +143,7 @@ COMMIT: Final = "COMMIT"
 ROLLBACK: Final = "ROLLBACK"
 PAGES_IN_USE: Final = "SELECT page_count - freelist_count, freelist_count FROM pragma_page_count, pragma_freelist_count"
 SHRINK: Final = "PRAGMA incremental_vacuum(256)"
+REWRITE: Final = "VACUUM"
 EMPTY_LOG: Final = "PRAGMA wal_checkpoint(TRUNCATE)"
 
 
