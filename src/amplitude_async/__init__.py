@@ -9,6 +9,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from amplitude_async._version import __version__
     from amplitude_async.client import AsyncAmplitude
+    from amplitude_async.delivery.hooks import Setback
+    from amplitude_async.delivery.ledger import Settlement
+    from amplitude_async.delivery.outbox import Outbox
+    from amplitude_async.delivery.receipts import OutboxReport, OutboxStats, Receipt
     from amplitude_async.errors import (
         AmplitudeError,
         AuthenticationError,
@@ -48,18 +52,24 @@ __all__ = [
     "InvalidArgumentError",
     "InvalidEventError",
     "NotFoundError",
+    "Outbox",
     "OutboxClosed",
     "OutboxError",
     "OutboxFull",
     "OutboxLocked",
+    "OutboxReport",
+    "OutboxStats",
     "OutboxStorageError",
     "PartialDeliveryError",
     "PayloadTooLargeError",
     "RateLimitedError",
+    "Receipt",
     "RedirectError",
     "RequestTimeoutError",
     "ResponseError",
     "ServerError",
+    "Setback",
+    "Settlement",
     "Timeout",
     "TransportError",
     "UnexpectedResponseError",
@@ -70,6 +80,12 @@ _HOMES = {
     "AsyncAmplitude": "client",
     "Backoff": "options",
     "Export": "exporting.export",
+    "Outbox": "delivery.outbox",
+    "OutboxReport": "delivery.receipts",
+    "OutboxStats": "delivery.receipts",
+    "Receipt": "delivery.receipts",
+    "Setback": "delivery.hooks",
+    "Settlement": "delivery.ledger",
     "Timeout": "options",
     "__version__": "_version",
 }

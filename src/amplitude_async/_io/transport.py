@@ -329,6 +329,12 @@ def _slot_transport(module: Any) -> Any:  # noqa: ANN401, C901 - two small class
                     request.stream.was_sent_before = True
             return await slot.transport.handle_async_request(request)
 
+        async def drop_idle(self) -> None:
+            idle = [slot for slots in self._idle.values() for slot in slots]
+            self._idle.clear()
+            for slot in idle:
+                await self._discard(slot)
+
         async def aclose(self) -> None:
             slots, self._slots = self._slots, set()
             self._idle.clear()
@@ -433,6 +439,12 @@ class Transport:
             self._tls = self._http.create_ssl_context(trust_env=self._trust_env)
             self._tls.minimum_version = max(self._tls.minimum_version, ssl.TLSVersion.TLSv1_2)
         return self._tls
+
+    async def drop_idle(self) -> None:
+        """Close the connections that are not in use: who answers there is not to be trusted. Another client's are its own."""
+        drop = getattr(getattr(self._client, "_direct", None), "drop_idle", None)
+        if drop is not None:
+            await _quietly(drop)
 
     def _connect(self, origin: str) -> Any:  # noqa: ANN401 - as above
         limits = self._http.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE_EXPIRY)
