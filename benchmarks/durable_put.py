@@ -1,16 +1,17 @@
 """How many events a second 64 producers get acknowledged by a durable outbox's store, and how long each waits.
 
-Method: 64 tasks on one event loop, each of which hands in one event of about 400 bytes of JSON, waits until it is on disk, and goes on
-with the next. Three variants take turns, in processes and on files of their own, so that all meet the same noise: the store as it is (one
-thread, everything that arrived during a commit goes into the next); the same store with one event a commit, which is what a commit per
-put costs on this disk; and a plain ``sqlite3`` connection on a thread, a commit per put, as an application would write it. All sync the
-disk at each commit (``synchronous=FULL``). Ratios are taken repetition by repetition; figures are medians with the least and the most.
-CPU is user + system time of the whole process. Waiting times are taken in the producers: from handing in to going on.
+Method: 64 tasks on one event loop, each of which hands in one event of about 400 bytes of JSON, waits until it is on disk, and
+goes on with the next. Three variants take turns, in processes and on files of their own, so that all meet the same noise: the
+store as it is (one thread, everything that arrived during a commit goes into the next); the same store with one event a commit,
+which is what a commit per put costs on this disk; and a plain ``sqlite3`` connection on a thread, a commit per put, as an
+application would write it. All sync the disk at each commit (``synchronous=FULL``). Ratios are taken repetition by repetition;
+figures are medians with the least and the most. CPU is user + system time of the whole process. Waiting times are taken in the
+producers: from handing in to going on.
 
     python benchmarks/durable_put.py [--quick] [--folder DIR]
 
-``--folder`` says which disk is measured; the default is a temporary folder beside this file. A file system in memory has no sync to share:
-figures from there say nothing.
+``--folder`` says which disk is measured; the default is a temporary folder beside this file. A file system in memory has no sync
+to share: figures from there say nothing.
 """
 
 from __future__ import annotations
@@ -172,9 +173,8 @@ def main() -> None:
     for _ in range(2 if options.quick else 5):
         for variant, figures in runs.items():
             figures.append(measure(variant, options.folder, seconds))
-    print(
-        f"{PRODUCERS} producers, {len(BODY)} bytes an event, SQLite {sqlite3.sqlite_version}, {os.cpu_count()} cores, {seconds} s each\n"
-    )
+    about = f"{len(BODY)} bytes an event, SQLite {sqlite3.sqlite_version}, {os.cpu_count()} CPUs, {seconds} s each"
+    print(f"{PRODUCERS} producers, {about}\n")
     print("| variant | acknowledged/s | p50 ms | p99 ms | CPU µs an event |\n| --- | --- | --- | --- | --- |")
     for variant, figures in runs.items():
         columns = [shown([run[name] for run in figures], digits) for name, digits in (("rate", 0), ("p50", 2), ("p99", 2), ("cpu", 0))]

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amplitude_async.delivery import keeper, opening
+from amplitude_async.delivery import keeper
 from amplitude_async.delivery.sqlite import Row, SetAside, fingerprint, ndjson_line
 from amplitude_async.errors import OutboxClosed, OutboxFull, OutboxStorageError
 
@@ -65,7 +65,7 @@ async def test_settled_rows_are_gone_and_the_counts_follow(tmp_path: Path) -> No
     store = await opened(tmp_path / "events.db")
     left = await everything(store)
     assert numbers(left) == [0, 1, 5, 6, 7, 8, 9]
-    assert store.counts[:4] == (7, sum(len(one.body) for one in left), 0, 0)
+    assert store.counts[:4] == store.found[:4] == (7, sum(len(one.body) for one in left), 0, 0)
     await store.aclose()
 
 
@@ -171,7 +171,7 @@ async def test_an_acknowledgement_follows_its_commit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, durability: str, level: int
 ) -> None:
     """Of 1,000 acknowledgements none comes before the commit that holds its row has returned, with a sync if asked (D3)."""
-    monkeypatch.setattr(opening.sqlite3, "connect", partial(sqlite3.connect, factory=Recorder))
+    monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=Recorder))
     store = await opened(tmp_path / "events.db", durability=durability)
 
     async def producer(number: int) -> None:

@@ -134,7 +134,8 @@ def test_a_damaged_file_steps_aside_and_its_rows_are_salvaged(
         assert numbers(found) == sorted(numbers(found))
         assert {one.body for one in found} <= KNOWN
         assert all(one.first_unknown_ms == one.accepted_ms for one in found)
-        assert store.counts.waiting_rows == len(found)
+        assert store.found.waiting_rows == store.counts.waiting_rows == len(found)
+        assert store.unheard == 0
         if damage in {broken_header, broken_schema}:
             assert [one.reason for one in await store.list_set_aside()] == ["a reason"] * 3
         await store.append(rows(1, 1000))
@@ -238,6 +239,7 @@ def test_damage_while_the_file_is_open_is_mended(tmp_path: Path) -> None:
             await store.append(rows(1000, start, size=1500))
         await store.aclose()
         store = await opened(path)
+        store.on_arrival = lambda _: pytest.fail("rows that were there before did not arrive")
         ids = await store.append(rows(1, 12_000))
         with path.open("r+b") as file:
             file.seek(9000 * 1000 // 4096 * 4096)
@@ -266,8 +268,9 @@ def test_a_large_salvage_goes_on_behind_an_open_store(tmp_path: Path, monkeypatc
     async def check() -> None:
         store = await opened(path)
         arrivals: list[int] = []
-        store.on_arrival = arrivals.append
         await store.append(rows(1, 9000))
+        store.on_arrival = arrivals.append
+        arrivals += [store.found.waiting_rows, store.unheard]
         found = numbers(await everything(store))
         for _ in range(1000):
             if sum(arrivals) >= 4990:

@@ -80,9 +80,9 @@ class Salvage:
     """
 
     def __init__(self, aside: Path, project: bytes, expected: int | None) -> None:
-        self.is_done = False
-        self.waits_for_room = False
-        self.rows = 0
+        self.is_done: bool = False
+        self.waits_for_room: bool = False
+        self.rows: int = 0
         """How many were brought over."""
         self._aside = aside
         self._expected = expected
@@ -165,8 +165,8 @@ class Adoption:
     """Takes over the file of an owner that is gone, row by row, and removes it in the end."""
 
     def __init__(self, path: Path, settings: Settings, job: Adopt) -> None:
-        self.is_done = False
-        self.waits_for_room = False
+        self.is_done: bool = False
+        self.waits_for_room: bool = False
         self._path = job.path
         self._settings = settings
         self._future: asyncio.Future[Any] = job.future

@@ -12,12 +12,14 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import math
 import sqlite3
 import threading
 import time
 from itertools import chain
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
+from zlib import crc32
 
 from amplitude_async.delivery import statements
 from amplitude_async.delivery.chores import Adoption, Chore, Salvage
@@ -39,7 +41,7 @@ from amplitude_async.delivery.jobs import (
 from amplitude_async.delivery.locking import take_lock
 from amplitude_async.delivery.opening import PAGE_BYTES, Damaged, is_damage, is_shortage, open_file
 from amplitude_async.delivery.reading import read_rows, read_set_aside
-from amplitude_async.delivery.rows import Counts, check_sum
+from amplitude_async.delivery.rows import Counts
 from amplitude_async.errors import AmplitudeError, OutboxClosed, OutboxFull
 
 if TYPE_CHECKING:
@@ -60,6 +62,7 @@ _LOG: Final = logging.getLogger("amplitude_async.outbox")
 GROUP_BYTES: Final = 1024 * 1024
 """What goes into one commit at most, beyond its first job: bounds the write-ahead log, and how long anybody waits."""
 GROUP_JOBS: Final = 4096
+SILENT_SECONDS: Final = 60.0
 RETRY_SECONDS: Final = 1.0
 """How often the disk is asked again for what is owed."""
 KEEP_FREE_PAGES: Final = 256
@@ -93,11 +96,11 @@ class Keeper:
         arrived: Callable[[int], None],
         opened: asyncio.Future[Any],
     ) -> None:
-        self.path = path
+        self.path: Path = path
         self.inbox: SimpleQueue[Job] = SimpleQueue()
-        self.gate = threading.Lock()
+        self.gate: threading.Lock = threading.Lock()
         """Held while SQLite is at work, so that a fork can wait for a moment when it is not."""
-        self.counts = Counts()
+        self.counts: Counts = Counts()
         self.failure: AmplitudeError | None = None
         """Why the thread ended, if it was not told to."""
         self._settings = settings
@@ -116,6 +119,8 @@ class Keeper:
         self._lost_rows = 0
         self._repairs = 0
         self._is_short = False
+        self._is_reported = False
+        self._silent_until = 0.0
         self._may_shrink = False
         self._has_shrunk = False
 
@@ -290,9 +295,19 @@ class Keeper:
         self._todo = [job for job in self._todo if id(job) not in answered]
 
     def _note_shortage(self, error: sqlite3.Error) -> None:
-        if not self._is_short:
-            self._is_short = True
+        self._is_short = True
+        now = time.monotonic()
+        if now >= self._silent_until:
+            # A nearly full disk takes one event and refuses the next: one line a minute, not one a refusal.
+            self._silent_until = now + SILENT_SECONDS
+            self._is_reported = True
             _LOG.error("The outbox file %s cannot be written (%s); nothing accepted is lost, and it is tried again", self.path, error)
+
+    def _note_success(self) -> None:
+        self._is_short = False
+        if self._is_reported:
+            self._is_reported = False
+            _LOG.warning("The outbox file %s can be written again", self.path)
 
     def _commit(self, connection: sqlite3.Connection, lessons: Sequence[Lesson], appends: Sequence[Append]) -> None:
         """Do it all in one transaction, and answer when that is on disk."""
@@ -305,7 +320,7 @@ class Keeper:
         values: list[object] = []
         unknown: list[tuple[int, int]] = []
         room = (self._settings.cap_pages - used) * PAGE_BYTES
-        project = self._settings.project
+        seed = crc32(self._settings.project)
         added = 0
         for job in appends:
             room -= job.size + statements.ROW_BYTES * len(job.rows)
@@ -316,7 +331,7 @@ class Keeper:
                 continue
             first = next_id
             for _, identity, kind, insert_id, accepted_ms, first_unknown_ms, body in job.rows:
-                values += (next_id, identity, kind, insert_id, accepted_ms, check_sum(body, project), body)
+                values += (next_id, identity, kind, insert_id, accepted_ms, crc32(body, seed), body)  # check_sum()
                 if first_unknown_ms is not None:
                     unknown.append((next_id, first_unknown_ms))
                 next_id += 1
@@ -336,8 +351,7 @@ class Keeper:
             self._owed = []
             self._hidden = set()
         if self._is_short:
-            self._is_short = False
-            _LOG.warning("The outbox file %s can be written again", self.path)
+            self._note_success()
         self._count()
         self._done(appends)
         if answers:
@@ -349,12 +363,12 @@ class Keeper:
             if isinstance(lesson, Settle):
                 settled += lesson.ids
             elif isinstance(lesson, NoteUnknown):
-                connection.execute(statements.NOTE_UNKNOWN, (json.dumps(list(lesson.ids)), lesson.now_ms))
+                connection.execute(statements.NOTE_UNKNOWN, {"ids": json.dumps(list(lesson.ids)), "now_ms": lesson.now_ms})
                 self._has_unknown = True
             else:
                 ids = json.dumps(list(lesson.ids))
                 rows, size = connection.execute(statements.SUM_WAITING, (ids,)).fetchone()
-                connection.execute(statements.SET_ASIDE, (ids, lesson.now_ms, lesson.reason))
+                connection.execute(statements.SET_ASIDE, {"ids": ids, "now_ms": lesson.now_ms, "reason": lesson.reason})
                 totals = totals._replace(set_aside_rows=totals.set_aside_rows + rows, set_aside_bytes=totals.set_aside_bytes + size)
                 totals = self._remove(connection, ids, totals)
         if settled:
@@ -488,7 +502,9 @@ class Keeper:
         chore = Salvage(aside, self._settings.project, expected)
         is_done = False
         try:
-            is_done = chore.begin(connection, time.monotonic() + SALVAGE_SECONDS)
+            # While it is in use its rows are known by their numbers, which only this part of it keeps: all of it then.
+            until = time.monotonic() + SALVAGE_SECONDS if expected is None else math.inf
+            is_done = chore.begin(connection, until)
             self._totals = Totals(*connection.execute(statements.SUM_ALL).fetchone())
             connection.execute(statements.SET_TOTALS, self._totals)
         except sqlite3.Error as refusal:
@@ -500,8 +516,7 @@ class Keeper:
             self._count()
         else:
             chores.append(chore)
-        if self._totals.waiting_rows and expected is not None:
-            self._arrived(self._totals.waiting_rows)
+        # Nobody is told of these rows: opening answers with their number, and after a repair they are the ones that were there before.
         return connection
 
     def take_in(self, connection: sqlite3.Connection, found: Sequence[Found]) -> None:
@@ -552,7 +567,8 @@ class Keeper:
                 chore.taken()
                 self._pages, _ = connection.execute(statements.PAGES_IN_USE).fetchone()
                 self._count()
-                self._is_short = False
+                if self._is_short:
+                    self._note_success()
         except sqlite3.Error as error:
             self._roll_back(connection)
             if is_damage(error):
@@ -573,7 +589,11 @@ class Keeper:
         """Give a piece of the free part of the file back to the disk, if that is most of it."""
         try:
             used, free = connection.execute(statements.PAGES_IN_USE).fetchone()
-            if free > max(KEEP_FREE_PAGES, used):
+            if free > KEEP_FREE_PAGES >= used:
+                # Writing the little that is left anew takes 2 ms for 500 MB of free pages, which one by one would take half a minute.
+                connection.execute(statements.REWRITE)
+                self._has_shrunk = True
+            elif free > max(KEEP_FREE_PAGES, used):
                 connection.execute(statements.SHRINK).fetchall()
                 self._has_shrunk = True
                 return
@@ -592,8 +612,8 @@ class Keeper:
             chore.abandon()
             if isinstance(chore, Adoption):
                 self._deliver([chore.answer()])
-        if self._owed:
-            owed = sum(len(job.ids) for job in self._owed if not isinstance(job, NoteUnknown))
+        owed = sum(len(job.ids) for job in self._owed if not isinstance(job, NoteUnknown))
+        if owed:
             _LOG.error("%d settled events could not be removed from the outbox file %s and will be sent again", owed, self.path)
         try:
             connection.close()

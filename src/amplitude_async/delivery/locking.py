@@ -34,7 +34,7 @@ class FileLock:
     __slots__ = ("_descriptor", "_key", "path")
 
     def __init__(self, path: Path, descriptor: int, key: tuple[int, int]) -> None:
-        self.path = path
+        self.path: Path = path
         """The file that is locked (not the lock file)."""
         self._descriptor: int | None = descriptor
         self._key = key

@@ -54,7 +54,7 @@ class SQLiteStore:
     """Waiting and set-aside events in one file. Made by :meth:`open`."""
 
     def __init__(self, path: Path, loop: asyncio.AbstractEventLoop) -> None:
-        self.path = path
+        self.path: Path = path
         """The file."""
         self.on_arrival: Callable[[int], None] | None = None
         """Called on the loop with a number of rows that came to wait by themselves: salvaged after damage, or adopted."""

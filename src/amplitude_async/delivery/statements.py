@@ -97,21 +97,21 @@ SUM_ALL: Final = (
 DELETE_WAITING: Final = "DELETE FROM waiting WHERE id IN (SELECT value FROM json_each(?))"
 DELETE_UNKNOWN: Final = "DELETE FROM unknown WHERE id IN (SELECT value FROM json_each(?))"
 DELETE_SET_ASIDE: Final = "DELETE FROM set_aside WHERE id IN (SELECT value FROM json_each(?))"
-NOTE_UNKNOWN: Final = "INSERT OR IGNORE INTO unknown SELECT id, ?2 FROM waiting WHERE id IN (SELECT value FROM json_each(?1))"
+NOTE_UNKNOWN: Final = "INSERT OR IGNORE INTO unknown SELECT id, :now_ms FROM waiting WHERE id IN (SELECT value FROM json_each(:ids))"
 SET_ASIDE: Final = (
     "INSERT OR REPLACE INTO set_aside"
-    " SELECT waiting.id, identity, kind, insert_id, accepted_ms, check_sum, body, unknown.first_ms, ?2, ?3"
-    " FROM waiting LEFT JOIN unknown ON unknown.id = waiting.id WHERE waiting.id IN (SELECT value FROM json_each(?1))"
+    " SELECT waiting.id, identity, kind, insert_id, accepted_ms, check_sum, body, unknown.first_ms, :now_ms, :reason"
+    " FROM waiting LEFT JOIN unknown ON unknown.id = waiting.id WHERE waiting.id IN (SELECT value FROM json_each(:ids))"
 )
 RETRY_UNKNOWN: Final = (
     "INSERT OR REPLACE INTO unknown SELECT number, first_unknown_ms FROM ("
-    "SELECT ?2 + row_number() OVER (ORDER BY id) AS number, first_unknown_ms FROM set_aside"
-    " WHERE id IN (SELECT value FROM json_each(?1))) WHERE first_unknown_ms IS NOT NULL"
+    "SELECT :last_id + row_number() OVER (ORDER BY id) AS number, first_unknown_ms FROM set_aside"
+    " WHERE id IN (SELECT value FROM json_each(:ids))) WHERE first_unknown_ms IS NOT NULL"
 )
 RETRY: Final = (
     "INSERT INTO waiting"
-    " SELECT ?2 + row_number() OVER (ORDER BY id), identity, kind, insert_id, accepted_ms, check_sum, body FROM set_aside"
-    " WHERE id IN (SELECT value FROM json_each(?1)) ORDER BY id"
+    " SELECT :last_id + row_number() OVER (ORDER BY id), identity, kind, insert_id, accepted_ms, check_sum, body FROM set_aside"
+    " WHERE id IN (SELECT value FROM json_each(:ids)) ORDER BY id"
 )
 
 WAITING_SIZES: Final = "SELECT json_group_array(length(body)) FROM (SELECT body FROM waiting WHERE id > ? ORDER BY id LIMIT ?)"
@@ -143,6 +143,7 @@ COMMIT: Final = "COMMIT"
 ROLLBACK: Final = "ROLLBACK"
 PAGES_IN_USE: Final = "SELECT page_count - freelist_count, freelist_count FROM pragma_page_count, pragma_freelist_count"
 SHRINK: Final = "PRAGMA incremental_vacuum(256)"
+REWRITE: Final = "VACUUM"
 EMPTY_LOG: Final = "PRAGMA wal_checkpoint(TRUNCATE)"
 
 
@@ -167,8 +168,8 @@ def purge_set_aside(connection: sqlite3.Connection, ids: str, totals: Totals) ->
 def retry_set_aside(connection: sqlite3.Connection, ids: str, totals: Totals, last_id: int) -> tuple[int, Totals]:
     """Move set-aside rows behind the last waiting one, in their order; return how many, and the totals."""
     _, size = connection.execute(SUM_SET_ASIDE, (ids,)).fetchone()
-    connection.execute(RETRY_UNKNOWN, (ids, last_id))
-    connection.execute(RETRY, (ids, last_id))
+    connection.execute(RETRY_UNKNOWN, {"ids": ids, "last_id": last_id})
+    connection.execute(RETRY, {"ids": ids, "last_id": last_id})
     rows, totals = purge_set_aside(connection, ids, totals)
     return rows, totals._replace(waiting_rows=totals.waiting_rows + rows, waiting_bytes=totals.waiting_bytes + size)
 
