@@ -1,7 +1,7 @@
 """A FastAPI service whose handlers do not wait for Amplitude: events go to an outbox on disk, which delivers in the background.
 
-On SIGTERM the server ends its requests, then the lifespan closes the outbox: what is not delivered in time is kept and sent at the next
-start. Run it with ``uvicorn fastapi_outbox:app``, AMPLITUDE_API_KEY and OUTBOX_FOLDER in the environment; with ``--workers`` each
+On SIGTERM the server ends its requests, then the lifespan closes the outbox: what is not delivered in time is kept and sent at the
+next start. Run it with ``uvicorn fastapi_outbox:app``, AMPLITUDE_API_KEY and OUTBOX_FOLDER in the environment; with ``--workers`` each
 process takes a file of its own in that folder.
 """
 

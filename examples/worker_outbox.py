@@ -34,11 +34,11 @@ def warn(setback: Setback) -> None:
 async def main() -> None:
     """Do all jobs, then close."""
     lines = (await asyncio.to_thread(sys.stdin.read)).splitlines()
-    async with AsyncAmplitude() as amplitude:
-        async with amplitude.outbox(os.environ["OUTBOX_FILE"], on_delivery=tell, on_setback=warn) as outbox:
-            for job in map(json.loads, lines):
-                await outbox.put({"event_type": "job_done", "user_id": job["user_id"], "event_properties": {"task": job["task"]}})
-            report = await outbox.aclose(timeout=10)
+    file = os.environ["OUTBOX_FILE"]
+    async with AsyncAmplitude() as amplitude, amplitude.outbox(file, on_delivery=tell, on_setback=warn) as outbox:
+        for job in map(json.loads, lines):
+            await outbox.put({"event_type": "job_done", "user_id": job["user_id"], "event_properties": {"task": job["task"]}})
+        report = await outbox.aclose(timeout=10)
     print(f"{report.delivered} delivered, {report.kept} kept")
 
 

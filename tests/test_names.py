@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import pathlib
 import pkgutil
+import re
 import subprocess
 import sys
 
@@ -47,6 +49,26 @@ def test_each_module_has_what_its_all_says_and_says_what_it_is_for() -> None:
         assert module.__doc__, found.name
         missing = [name for name in getattr(module, "__all__", ()) if not hasattr(module, name)]
         assert not missing, found.name
+
+
+def test_one_file_asks_for_the_http_library() -> None:
+    """Only the door of the transport imports httpx, by name; import-linter sees whoever would import it by a statement."""
+    root = pathlib.Path(amplitude_async.__file__).parent
+    # A module named by a variable may be any; one named in full is only of interest if it is an HTTP library.
+    by_name = re.compile(r"""__import__|import_module\((?!["'])|import_module\(["'](?:httpx|httpcore|aiohttp)""")
+    importers = {path.relative_to(root).as_posix() for path in root.rglob("*.py") if by_name.search(path.read_text("utf-8"))}
+    assert importers == {"__init__.py", "_io/transport/door.py"}
+
+
+def test_the_http_library_waits_for_the_first_call() -> None:
+    """Naming and building a client loads neither the HTTP library nor the door that would."""
+    program = (
+        "import sys, amplitude_async\n"
+        "client = amplitude_async.AsyncAmplitude('key')\n"
+        "assert not {'httpx', 'httpcore', 'amplitude_async._io.transport.door'} & set(sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
 
 
 def test_an_error_is_had_without_the_client() -> None:

@@ -61,13 +61,15 @@ def test_a_secret_shows_itself_to_nobody() -> None:
         ("stream", None, (5, 600, 15, 5, 600, 1800, 60, 64 << 20)),
         ("ingestion", 0.3, (5, 15, 15, 5, 0.3, 30, 0.3, 1 << 20)),
         ("query", 0.3, (5, 60, 15, 5, 0.3, 120, 0.3, 64 << 20)),
-        ("ingestion", 45, (5, 15, 15, 5, 45, 45, 45, 1 << 20)),
+        ("ingestion", 45, (5, 45, 45, 5, 45, 45, 45, 1 << 20)),
+        ("query", 300, (5, 300, 300, 5, 300, 300, 300, 64 << 20)),
+        ("ingestion", Timeout(attempt=45, read=3, write=4), (5, 3, 4, 5, 45, 45, 60, 1 << 20)),
         ("query", Timeout(connect=1, read=2, write=3, pool=4, attempt=5, call=6), (1, 2, 3, 4, 5, 6, 60, 64 << 20)),
         ("stream", Timeout(first_byte=7, between_bytes=8, call=9), (5, 7, 15, 5, 7, 9, 8, 64 << 20)),
     ],
 )
 def test_the_limits_of_each_kind_of_call(kind: str, timeout: Any, expected: tuple[float, ...]) -> None:
-    """Each kind has its own defaults, and what is given takes their place."""
+    """Each kind has its own defaults, and what is given takes their place; a longer attempt allows longer silences within it."""
     assert limits_for(kind, as_timeout(timeout)) == expected
 
 

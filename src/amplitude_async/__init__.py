@@ -19,6 +19,9 @@ if TYPE_CHECKING:
         BadRequestError,
         ClosedError,
         ConfigurationError,
+        ExportError,
+        ExportStorageError,
+        ExportWarning,
         InvalidArgumentError,
         InvalidEventError,
         NotFoundError,
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
         OutboxStorageError,
         PartialDeliveryError,
         PayloadTooLargeError,
+        RangeTooLargeError,
         RateLimitedError,
         RedirectError,
         RequestTimeoutError,
@@ -38,10 +42,13 @@ if TYPE_CHECKING:
         UnexpectedResponseError,
     )
     from amplitude_async.exporting.export import Export
+    from amplitude_async.exporting.frames import ArchiveLimits
+    from amplitude_async.hours import ExportSettings, export_hour, plan_hours
     from amplitude_async.options import Backoff, Timeout
 
 __all__ = [
     "AmplitudeError",
+    "ArchiveLimits",
     "AsyncAmplitude",
     "AuthenticationError",
     "Backoff",
@@ -49,6 +56,10 @@ __all__ = [
     "ClosedError",
     "ConfigurationError",
     "Export",
+    "ExportError",
+    "ExportSettings",
+    "ExportStorageError",
+    "ExportWarning",
     "InvalidArgumentError",
     "InvalidEventError",
     "NotFoundError",
@@ -62,6 +73,7 @@ __all__ = [
     "OutboxStorageError",
     "PartialDeliveryError",
     "PayloadTooLargeError",
+    "RangeTooLargeError",
     "RateLimitedError",
     "Receipt",
     "RedirectError",
@@ -74,12 +86,16 @@ __all__ = [
     "TransportError",
     "UnexpectedResponseError",
     "__version__",
+    "export_hour",
+    "plan_hours",
 ]
 
 _HOMES = {
+    "ArchiveLimits": "exporting.frames",
     "AsyncAmplitude": "client",
     "Backoff": "options",
     "Export": "exporting.export",
+    "ExportSettings": "hours",
     "Outbox": "delivery.outbox",
     "OutboxReport": "delivery.receipts",
     "OutboxStats": "delivery.receipts",
@@ -88,6 +104,8 @@ _HOMES = {
     "Settlement": "delivery.ledger",
     "Timeout": "options",
     "__version__": "_version",
+    "export_hour": "hours",
+    "plan_hours": "hours",
 }
 
 

@@ -6,11 +6,10 @@ import os
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Self
 
 from amplitude_async._io.caller import CLOSE_SECONDS, Caller, Connection, Policy, Settings
-from amplitude_async._io.chance import stamp
+from amplitude_async._io.chance import now_ms, stamp
 from amplitude_async._protocol.hosts import resolve
-from amplitude_async.errors import ConfigurationError
+from amplitude_async.errors import ConfigurationError, shown
 from amplitude_async.events import Defaults, epoch_ms
-from amplitude_async.exporting.export import Export, export_call
 from amplitude_async.options import DEFAULT_MAX_RETRIES, MASK, Backoff, Timeout, as_timeout, check_credential
 from amplitude_async.resources import dashboard, ingestion
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from datetime import date
     from types import TracebackType
 
-    from amplitude_async._io.transport import HttpClient
+    from amplitude_async._io.transport.wire import HttpClient
     from amplitude_async._protocol.hosts import Api, Endpoint, Region
     from amplitude_async.delivery.hooks import Setback
     from amplitude_async.delivery.ledger import Overflow
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
     from amplitude_async.delivery.outbox import Outbox
     from amplitude_async.delivery.receipts import Receipt
     from amplitude_async.events import EventInput
+    from amplitude_async.exporting.export import Export, Incomplete
+    from amplitude_async.exporting.frames import ArchiveLimits
     from amplitude_async.options import Secret
     from amplitude_async.resources.dashboard import Segmentation, UserActivity, UserSearch
     from amplitude_async.resources.ingestion import TrackResult
@@ -150,7 +151,7 @@ class AsyncAmplitude:
         credentials = checked.credentials()
         endpoints = checked.endpoints(allow_clear_text=allow_clear_text)
         if transport not in _TRANSPORTS:
-            message = f"transport must be one of {', '.join(_TRANSPORTS)}, not {transport!r:.40}."
+            message = f"transport must be one of {', '.join(_TRANSPORTS)}, not {shown(transport)}."
             raise ConfigurationError(message)
         self._check_http_client(http_client)
         if max_connections is not None:
@@ -442,26 +443,43 @@ class AsyncAmplitude:
         """
         return await dashboard.event_segmentation(self._caller, e=e, start=start, end=end, parameters=parameters)
 
-    def export(self, *, start: date | str, end: date | str) -> Export:
-        """Return an export of raw events; nothing is sent until it is iterated over.
+    def export(
+        self,
+        *,
+        start: date | str,
+        end: date | str,
+        split: bool = True,
+        allow_incomplete: Incomplete = "warn",
+        limits: ArchiveLimits | None = None,
+    ) -> Export:
+        """Return an export of raw events; nothing is sent until it is used.
 
-        ``async for chunk in amplitude.export(...)`` gives the bytes of a zip of gzipped JSON lines as they arrive. The range goes by
-        upload time, in UTC, both hours inclusive; an hour is complete about two hours after it ended.
+        ``async for chunk in amplitude.export(...)`` gives the bytes of a zip of gzipped JSON lines as they arrive; ``.events()`` gives
+        rows, ``.save(path)`` writes a verified zip, ``.sync(folder)`` keeps a folder up to date. The range goes by upload time, in
+        UTC, both hours included.
 
         Args:
             start: First hour: ``YYYYMMDDTHH``, a datetime (converted to UTC; naive means UTC), or a date (its first hour).
-            end: Last hour, inclusive: the same; a date means its last hour.
+            end: Last hour, included: the same; a date means its last hour.
+            split: Ranges beyond 365 days are asked for in parts, and what Amplitude refuses as too much (400 above 4 GB, 504) is
+                halved, down to single hours. ``False`` refuses both.
+            allow_incomplete: An hour is complete about two hours after it ended. ``"warn"``: an ExportWarning if the range has
+                hours that are not; ``True``: take them as they are; ``"skip"``: end with the last complete hour; ``False``: refuse.
+            limits: How much of an archive is believed: line length, members, growth when decoded.
 
         Returns:
-            An :class:`Export`. Iterating over it raises NotFoundError if the range has no data, UnexpectedResponseError if the
-            answer is not a zip, TransportError if the connection breaks.
+            An :class:`Export`.
 
         Raises:
-            InvalidArgumentError: A bound is no hour, or the start is after the end.
+            InvalidArgumentError: A bound is no hour, the start is after the end, or hours are refused as incomplete.
 
         Amplitude's page: https://amplitude.com/docs/apis/analytics/export
         """
-        return Export(self._caller, export_call(start, end))
+        from amplitude_async.exporting.export import requested_export  # noqa: PLC0415 - loaded with the first export
+
+        return requested_export(
+            self._caller, start=start, end=end, split=split, allow_incomplete=allow_incomplete, limits=limits, now=now_ms() / 1000
+        )
 
 
 class _Masked:

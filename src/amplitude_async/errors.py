@@ -13,6 +13,7 @@
         AuthenticationError         401, 403, and a 400 that says the key is invalid
         NotFoundError               404
         PayloadTooLargeError        413
+        RangeTooLargeError          an export hour that is more than Amplitude gives; .start .end
         RateLimitedError            429; .retry_after .throttled_users .throttled_devices .throttled_events
         ServerError                 5xx
       UnexpectedResponseError       2xx, but not what the API documents: .status .data
@@ -22,6 +23,8 @@
         OutboxClosed                used after closing (also a ClosedError)
         OutboxLocked                another process, or another outbox here, drains this file; .path
         OutboxStorageError          the disk refused, or holds what this outbox must not use; .path .detail
+      ExportError                   a damaged or cut archive, a row that cannot be read: .member .line
+        ExportStorageError          a file of it cannot be written: the disk is full, or forbids it
 
 Every error of a call that was sent answers two questions: what happened to the data (``outcome``) and under which
 ``insert_ids`` it may be sent again without being counted twice. Facts are attributes; the message is for people.
@@ -43,6 +46,9 @@ __all__ = [
     "BadRequestError",
     "ClosedError",
     "ConfigurationError",
+    "ExportError",
+    "ExportStorageError",
+    "ExportWarning",
     "InvalidArgumentError",
     "InvalidEventError",
     "NotFoundError",
@@ -54,6 +60,7 @@ __all__ = [
     "Outcome",
     "PartialDeliveryError",
     "PayloadTooLargeError",
+    "RangeTooLargeError",
     "RateLimitedError",
     "RedirectError",
     "RequestSummary",
@@ -120,6 +127,14 @@ class AmplitudeError(Exception):
     def __reduce__(self) -> tuple[Any, ...]:
         state = {name: value for name, value in vars(self).items() if name not in self._unpickled}
         return (_restored, (type(self), str(self), state))
+
+
+def shown(value: object) -> str:
+    """Return a refused value as its refusal shows it: its beginning, or its type where it has no text (an int of 5,000 digits)."""
+    try:
+        return f"{value!r:.40}"
+    except Exception:  # noqa: BLE001 - a repr of the user's own may raise anything
+        return f"this {type(value).__name__}"
 
 
 def _restored(kind: type[AmplitudeError], message: str, state: dict[str, Any]) -> AmplitudeError:
@@ -247,6 +262,20 @@ class PayloadTooLargeError(ResponseError):
     """413: one event alone is over Amplitude's limit (lists are split before this is raised)."""
 
 
+class RangeTooLargeError(ResponseError):
+    """An export of a single hour, or of a range that must not be split, is more than Amplitude gives in one answer.
+
+    Amplitude refuses more than 4 GB (400) and gives up on much (504). What is left is its export to a bucket of your own.
+
+    Attributes:
+        start: The first hour asked for, as ``YYYYMMDDTHH``.
+        end: The last hour, inclusive.
+    """
+
+    start: str = ""
+    end: str = ""
+
+
 class RateLimitedError(ResponseError):
     """429: too many requests.
 
@@ -362,3 +391,37 @@ class OutboxStorageError(OutboxError):
         super().__init__(message)
         self.path = path
         self.detail = detail
+
+
+class ExportError(AmplitudeError):
+    """An export could not be read or kept: the archive is damaged or cut, a row is no JSON, hours of a job failed.
+
+    Attributes:
+        member: The file within the archive, or ``""``. Fit to be shown; never use it as a path.
+        line: The line of that file, from 1; 0 if no line is concerned.
+    """
+
+    member: str = ""
+    line: int = 0
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        member: str = "",
+        line: int = 0,
+        outcome: Outcome | None = None,
+        insert_ids: Sequence[str] = (),
+        request: RequestSummary | None = None,
+    ) -> None:
+        super().__init__(message, outcome=outcome, insert_ids=insert_ids, request=request)
+        self.member = member
+        self.line = line
+
+
+class ExportStorageError(ExportError):
+    """A file of an export cannot be written: the disk is full or broken, or somebody else is at work there."""
+
+
+class ExportWarning(UserWarning):
+    """An export is not all that it could be: hours that are not complete yet, files within it that hold no rows."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from amplitude_async.errors import InvalidEventError
+from amplitude_async.errors import InvalidEventError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,7 +106,7 @@ def prepare(
     prepared: dict[str, Any] = {"event_type": None, "device_id": None, "session_id": None, "user_id": None}
     for key, value in item.items():
         if not isinstance(key, str):
-            message = f"key {key!r:.40} must be text, not {type(key).__name__}"
+            message = f"key {shown(key)} must be text, not {type(key).__name__}"
             raise InvalidEventError(message, path=path, argument=argument)
         prepared[ALIASES.get(key, key)] = value
     for key in IDENTITY_KEYS:

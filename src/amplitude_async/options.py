@@ -104,8 +104,8 @@ class Timeout(NamedTuple):
 
     Attributes:
         connect: Opening a connection, TLS included.
-        read: Silence while an answer is awaited (ingestion 15, queries 60).
-        write: The server not reading the request.
+        read: Silence while an answer is awaited (ingestion 15, queries 60, or ``attempt`` if that is longer).
+        write: The server not reading the request (15).
         pool: Waiting for one of the client's connections.
         attempt: One request as a whole, even when bytes keep trickling (ingestion 20, queries 90).
         call: The whole awaited call, retries included (ingestion 30, queries 120).
@@ -115,7 +115,7 @@ class Timeout(NamedTuple):
 
     connect: float = CONNECT
     read: float | None = None
-    write: float = WRITE
+    write: float | None = None
     pool: float = POOL
     attempt: float | None = None
     call: float | None = None
@@ -173,11 +173,16 @@ def limits_for(kind: str, timeout: Timeout) -> Limits:
         first = timeout.first_byte or timeout.attempt or STREAM_FIRST_BYTE
         # An attempt covers opening only; three openings is what the retries may take. There is no limit on the whole.
         call = timeout.call or first * 3
-        return Limits(timeout.connect, first, timeout.write, timeout.pool, first, call, between, QUERY_ANSWER_BYTES)
+        return Limits(timeout.connect, first, timeout.write or WRITE, timeout.pool, first, call, between, QUERY_ANSWER_BYTES)
     read, attempt, call, size = _DEFAULTS[kind]
-    attempt = timeout.attempt or attempt
+    write = WRITE if timeout.write is None else timeout.write
+    if timeout.attempt is not None:
+        # Who lets an attempt take longer means its silences too, unless they were given limits of their own.
+        attempt = timeout.attempt
+        read = max(read, attempt)
+        write = max(write, attempt) if timeout.write is None else write
     call = timeout.call or max(call, attempt)
-    return Limits(timeout.connect, timeout.read or read, timeout.write, timeout.pool, attempt, call, between, size)
+    return Limits(timeout.connect, timeout.read or read, write, timeout.pool, attempt, call, between, size)
 
 
 def full_jitter(limit: float) -> float:

@@ -301,16 +301,16 @@ async def test_not_sent_is_never_said_of_a_body_the_server_saw(count: int, way: 
     """Cut early, a call is not_sent exactly when the client handed no byte of the body to its socket (B5)."""
     import httpcore
 
-    from amplitude_async._io import transport
+    from amplitude_async._io.transport import requests
 
     handed: list[bool] = []
-    original = transport._OneChunk.__anext__
+    original = requests.OneChunk.__anext__
 
     async def watched(self: Any) -> bytes:
         handed.append(True)
         return await original(self)
 
-    monkeypatch.setattr(transport._OneChunk, "__anext__", watched)
+    monkeypatch.setattr(requests.OneChunk, "__anext__", watched)
     assert httpcore.__version__
 
     def step(connection: Connection) -> None:

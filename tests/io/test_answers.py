@@ -327,7 +327,7 @@ async def test_a_connection_cut_anywhere_is_classed_and_repeated(cut: str, way: 
             connection.reset()
 
     big = {**EVENT, "event_properties": {"text": "x" * 300}}
-    for _ in range(10):
+    for _ in range(13):  # 624 runs in all: twelve cuts, two event loops, with and without a retry
         with ScriptedServer(step, good) as server:
             async with client(server) as amplitude:
                 await amplitude.track(big)

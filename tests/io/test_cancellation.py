@@ -49,7 +49,8 @@ async def test_2000_cancelled_calls_leave_every_slot(way: str, anyio_backend: st
     rng = random.Random(1)
     cancelled = 0
     with ScriptedServer(slowly) as server:
-        async with AsyncAmplitude("key", base_url=server.url, max_connections=8, timeout=5) as amplitude:
+        # A request per call: calls that share requests do not contend for connections.
+        async with AsyncAmplitude("key", base_url=server.url, max_connections=8, timeout=5, share_requests=False) as amplitude:
 
             async def by_scope() -> None:
                 nonlocal cancelled
@@ -159,6 +160,10 @@ async def test_closing_is_final_and_can_be_repeated() -> None:
                 group.start_soon(amplitude.aclose)
         with pytest.raises(ClosedError):
             await amplitude.track(EVENT)
+        with pytest.raises(ClosedError):
+            await amplitude.user_search("user-1")  # it has no secret key either, but that is not what is wrong
+        with pytest.raises(ClosedError):
+            await amplitude.with_options(max_retries=0).track(EVENT)
 
 
 def test_a_second_event_loop_is_refused_at_once() -> None:

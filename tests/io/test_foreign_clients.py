@@ -7,8 +7,9 @@ from typing import Any
 
 import httpx
 import pytest
+import trio
 
-from amplitude_async import AsyncAmplitude, Backoff, TransportError
+from amplitude_async import AsyncAmplitude, Backoff, ConfigurationError, RequestTimeoutError, TransportError
 
 ADDS = {"user_id": "u", "user_properties": {"$add": {"n": 1}}}
 NO_WAIT = Backoff(jitter=lambda _: 0.0)
@@ -71,6 +72,27 @@ async def test_what_cannot_be_told_is_unknown() -> None:
 
 
 @pytest.mark.asyncio
+async def test_aiohttp_calling_a_refused_port_a_timeout_deceives_nobody() -> None:
+    """Over aiohttp a refused port is no time-out either: no connection, not sent (B2)."""
+    async with AsyncAmplitude("key", base_url="http://127.0.0.1:1", transport="aiohttp", max_retries=0) as amplitude:
+        with pytest.raises(TransportError) as caught:
+            await amplitude.identify(ADDS)
+    assert not isinstance(caught.value, RequestTimeoutError)
+    assert caught.value.outcome == "not_sent"
+
+
+def test_aiohttp_is_refused_on_trio() -> None:
+    """What runs on asyncio alone says so, before anything is sent."""
+
+    async def call() -> None:
+        async with AsyncAmplitude("key", base_url="http://127.0.0.1:1", transport="aiohttp") as amplitude:
+            await amplitude.identify(ADDS)
+
+    with pytest.raises(ConfigurationError, match="asyncio alone"):
+        trio.run(call)
+
+
+@pytest.mark.asyncio
 async def test_aiohttp_calling_a_broken_line_a_failed_connection_deceives_nobody() -> None:
     """Over aiohttp a line that broke after the whole request is unknown, and what adds up reaches the server once."""
     requests: list[bytes] = []
@@ -87,4 +109,5 @@ async def test_aiohttp_calling_a_broken_line_a_failed_connection_deceives_nobody
             with pytest.raises(TransportError) as caught:
                 await amplitude.identify(ADDS)
     assert len(requests) == 1
+    assert not isinstance(caught.value, RequestTimeoutError)
     assert caught.value.outcome == "unknown"

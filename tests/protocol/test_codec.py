@@ -52,6 +52,27 @@ class Text(str):
     __slots__ = ()
 
 
+class Nicknamed(str):
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "nickname"
+
+
+class Broken:
+    """Looks like a scalar of numpy, and breaks when it is read."""
+
+    shape = ()
+
+    def item(self) -> object:
+        raise RuntimeError
+
+
+class BrokenDate(date):
+    def isoformat(self) -> str:
+        raise RuntimeError
+
+
 @given(JSON)
 @settings(max_examples=1000)
 def test_json_comes_back_as_it_went(value: Any) -> None:
@@ -82,6 +103,7 @@ def test_json_comes_back_as_it_went(value: Any) -> None:
         (Scalar(), "1.5"),
         (PurePosixPath("/a/b"), '"/a/b"'),
         (Text("sub"), '"sub"'),
+        (Nicknamed("real"), '"real"'),
         ({1: "a", Colour.RED: 2}, '{"1":"a","red":2}'),
         (2**70, str(2**70)),
     ],
@@ -115,8 +137,12 @@ for _ in range(5000):
         ({"p": {"q": object()}}, "e.p.q", "object"),
         ({"p": {None: 1}}, "e.p", "key"),
         ({"p": {1.5: 1}}, "e.p", "key"),
+        ({"p": {1: "a", "1": "b"}}, "e.p", "lost"),
+        ({"p": {Colour.RED: "a", "red": "b"}}, "e.p", "lost"),
         (CYCLE, "e.a[0]", "cycle"),
         ({"p": lambda: 1}, "e.p", "function"),
+        ({"p": [Broken()]}, "e.p[0]", "RuntimeError"),
+        ({"p": BrokenDate(2026, 5, 1)}, "e.p", "RuntimeError"),
     ],
     ids=[
         "nan",
@@ -131,8 +157,12 @@ for _ in range(5000):
         "object",
         "None key",
         "float key",
+        "equal keys",
+        "equal enum keys",
         "cycle",
         "function",
+        "broken scalar",
+        "broken date",
     ],
 )
 def test_what_cannot_be_carried_is_named_with_its_path(value: object, path: str, words: str) -> None:

@@ -52,3 +52,14 @@ def test_an_instant_before_the_first_year_is_refused() -> None:
     """A conversion that leaves the calendar is our own error, not an OverflowError."""
     with pytest.raises(InvalidArgumentError, match="start"):
         export_hour(datetime(1, 1, 1, tzinfo=EAST), argument="start")
+
+
+@pytest.mark.parametrize(
+    "value", [10**5000, -(10**5000), 0, -20260501, 2026], ids=["long", "long and negative", "zero", "negative", "short"]
+)
+def test_a_number_that_is_no_date_is_refused(value: int) -> None:
+    """Even one that Python itself would not print."""
+    with pytest.raises(InvalidArgumentError, match="start"):
+        dashboard_date(value, argument="start")
+    with pytest.raises(InvalidArgumentError, match="start"):
+        export_hour(value, argument="start")

@@ -250,6 +250,10 @@ async def test_replay(case: dict[str, Any], recorder: Recorder, monkeypatch: pyt
         assert recorder.seen == []
         return
     expected = json.loads(json.dumps([case["sent"], *case.get("also_sent", [])]))
+    if case.get("halved"):
+        # The original gave up; here smaller ranges follow the recorded request, down to a single hour.
+        assert recorder.seen[-1]["query"] == [("start", "20160501T20"), ("end", "20160501T20")]
+        del recorder.seen[1:]
     assert len(recorder.seen) == len(expected)
     for seen, sent in zip(arrived(recorder.seen), expected, strict=True):
         check_sent(seen, sent)

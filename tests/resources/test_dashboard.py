@@ -23,6 +23,17 @@ class Metric(Enum):
     TOTALS = "totals"
 
 
+class TextMetric(str, Enum):  # noqa: UP042 - the kind whose str() is not its text
+    TOTALS = "totals"
+
+
+class Nicknamed(str):
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "nickname"
+
+
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
@@ -42,6 +53,9 @@ class Metric(Enum):
         (("a",), '["a"]'),
         ({"a": [1, None]}, '{"a":[1,null]}'),
         (Metric.TOTALS, "totals"),
+        (TextMetric.TOTALS, "totals"),
+        (Nicknamed("real"), "real"),
+        (2**70, str(2**70)),
     ],
     ids=repr,
 )
@@ -50,7 +64,9 @@ def test_a_parameter_as_text(value: object, expected: str | None) -> None:
     assert query_value(value, argument="x") == expected
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), b"x", "\ud800", [float("nan")], {"a": b"x"}, object()], ids=repr)
+@pytest.mark.parametrize(
+    "value", [float("nan"), float("inf"), b"x", "\ud800", [float("nan")], {"a": b"x"}, object(), 10**5000], ids=type
+)
 def test_a_parameter_without_a_text_is_refused(value: object) -> None:
     """The refusal names the argument and is the library's own."""
     with pytest.raises(InvalidArgumentError, match="limit") as caught:
@@ -81,12 +97,13 @@ def test_blank_searches_and_ids_are_refused(blank: object) -> None:
 def test_an_activity_takes_further_parameters() -> None:
     """Bounds and further parameters go along; absent ones do not."""
     call = activity_call(123, {"offset": 0, "limit": 5, "direction": "earliest", "nothing": None})
+    assert dict(activity_call(123, {"offset": "0", "limit": 5.0}).query) == {"user": "123", "offset": "0", "limit": "5"}
     assert call.path == "/api/2/useractivity"
     assert dict(call.query) == {"user": "123", "offset": "0", "limit": "5", "direction": "earliest"}
 
 
 @pytest.mark.parametrize("name", ["offset", "limit"])
-@pytest.mark.parametrize("bound", [-1, "-5", True, [1]], ids=repr)
+@pytest.mark.parametrize("bound", [-1, "-5", True, [1], 1.5, float("nan"), float("inf"), "many", "", "٣"], ids=repr)
 def test_a_bound_that_makes_no_sense_is_refused(name: str, bound: object) -> None:
     """Offsets and limits are whole numbers from 0."""
     with pytest.raises(InvalidArgumentError) as caught:

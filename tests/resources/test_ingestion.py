@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 from typing import TYPE_CHECKING, Any
@@ -222,6 +223,48 @@ def test_the_callers_objects_are_never_changed() -> None:
     before = copy.deepcopy(event)
     track(Fake(), [event, event])
     assert event == before
+
+
+def scribble(value: Any) -> None:
+    """Spoil a value at every depth."""
+    if isinstance(value, dict):
+        for item in list(value.values()):
+            scribble(item)
+        value.clear()
+        value["spoiled"] = True
+    elif isinstance(value, list):
+        for item in value:
+            scribble(item)
+        value.append("spoiled")
+
+
+PROPERTIES = st.recursive(
+    st.integers() | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.lists(st.dictionaries(st.sampled_from("abc"), PROPERTIES, max_size=3), min_size=1, max_size=3), st.integers(0, 2))
+@settings(max_examples=500)
+def test_what_an_event_was_at_the_call_is_what_is_sent(properties: list[dict[str, Any]], refused: int) -> None:
+    """Whatever the caller does to events and their insides while the call is under way, what was there goes out, resends too (E6)."""
+    events = [{"event_type": "x", "user_id": "user-1", "event_properties": {**one, "n": n}} for n, one in enumerate(properties)]
+    before = copy.deepcopy(events)
+
+    def spoil(sent: list[Any]) -> AmplitudeError | None:
+        scribble(events)
+        bad = [position for position, event in enumerate(sent) if number(event) == refused]
+        data = {"events_with_invalid_fields": {"price": bad}}
+        return BadRequestError("no", status=400, data=data, headers={}) if bad and len(sent) > 1 else None
+
+    fake = Fake(spoil)
+    with contextlib.suppress(PartialDeliveryError):
+        track(fake, events)
+    for body in fake.bodies:
+        for event in body["events"]:
+            assert event["event_properties"] == before[number(event)]["event_properties"]
+    assert number(fake.bodies[-1]["events"][-1]) in {len(before) - 1, len(before) - 2}
 
 
 @given(st.sampled_from(sorted(ALIASES)), st.booleans())

@@ -118,6 +118,8 @@ def test_segments_compare_users(http: httpx.Client) -> None:
         {**DAY, "e": "nope"},
         {"e": '{"event_type":"a"}', "start": "20260502", "end": "20260501"},
         {"e": '{"event_type":"a"}', "start": "yesterday", "end": "20260501"},
+        {"e": '{"event_type":"a"}', "start": "99991231", "end": "99991231"},
+        {"e": '{"event_type":"a"}', "start": "00010101", "end": "00010101", "i": "7"},
         {**DAY, "e": '{"event_type":"a"}', "i": "2"},
         {**DAY, "e": '{"event_type":"a"}', "m": "guess"},
         {"e": '{"event_type":"a"}', "start": "20260401", "end": "20260501", "i": "-300000"},
@@ -147,6 +149,7 @@ def test_an_export_is_laid_out_as_recorded_ones(http: httpx.Client, box: Sandbox
     upload(http, [GOOD])
     answer = http.get("/api/2/export", params={"start": "20260501T12", "end": "20260501T13"})
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/zip")
+    assert answer.headers["content-length"] == str(len(answer.content))
     signature, _version, flags, method = struct.unpack("<IHHH", answer.content[:10])
     assert (signature, flags & 8, method) == (0x04034B50, 8, 0)
     assert struct.unpack("<III", answer.content[14:26]) == (0, 0, 0)

@@ -209,6 +209,62 @@ async def test_proxies_netrc_and_certificates_of_the_environment_are_ignored(mon
         assert proxy.accepted == 1
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize("transport", ["httpx", "httpx2", "aiohttp"])
+async def test_what_of_the_environment_cannot_be_used_is_an_error_of_ours(
+    transport: Any, anyio_backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A missing certificate file, or a proxy nobody speaks, is this library's error and shows no password (B12)."""
+    if transport == "aiohttp" and anyio_backend == "trio":
+        pytest.skip("aiohttp runs on asyncio alone")
+    faults = {"SSL_CERT_FILE": "/no/such/file.pem", "https_proxy": "gopher://someone:canary-secret@127.0.0.1:1"}
+    for name, value in faults.items():
+        if (name, transport) == ("https_proxy", "aiohttp"):
+            continue  # reads its proxies itself
+        with monkeypatch.context() as environment:
+            environment.setenv(name, value)
+            async with make("https://127.0.0.1:1", trust_env=True, transport=transport) as amplitude:
+                for call in (amplitude.track(EVENT), anext(aiter(amplitude.export(start="20260101T00", end="20260101T00")))):
+                    with pytest.raises(AmplitudeError) as caught:
+                        await call
+                    assert "broke" not in str(caught.value)
+                    check(f"{caught.value} {getattr(caught.value, 'detail', '')}")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("status", [407, 502, 200])
+async def test_a_proxy_that_refuses_is_a_typed_error(status: int, monkeypatch: pytest.MonkeyPatch, log: io.StringIO) -> None:
+    """When proxies are on, TLS is tunnelled, a refusal is a typed error, and the proxy's password shows nowhere (B12)."""
+    with ScriptedServer(answer(response(status, b"<html>proxy</html>"))) as proxy:
+        monkeypatch.setenv("https_proxy", proxy.url.replace("//", "//someone:canary-secret@"))
+        monkeypatch.setenv("no_proxy", "")
+        async with make("https://host.example", trust_env=True, timeout=Timeout(attempt=1.0, first_byte=1.0)) as amplitude:
+            for call in (amplitude.track(EVENT), amplitude.user_search("x")):
+                with pytest.raises(amplitude_async.TransportError) as caught:
+                    await call
+                assert caught.value.outcome == "not_sent"
+                check(f"{caught.value} {caught.value.detail}", PERSON)
+        sent = b"".join(proxy.requests)
+        assert {request.split(b" ")[0] for request in proxy.requests} == {b"CONNECT"}
+        assert KEY.encode() not in sent
+        assert b"usersearch" not in sent
+    check(log.getvalue(), "c29tZW9uZTpjYW5hcnk")
+
+
+@pytest.mark.anyio
+async def test_the_environment_cannot_have_session_keys_written_down(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """SSLKEYLOGFILE, which Python's ssl heeds by itself, has no effect unless trust_env asks for it (S16)."""
+    monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "keys.log"))
+    for trust_env in (False, True):
+        async with make("https://127.0.0.1:1", trust_env=trust_env) as amplitude:
+            with pytest.raises(AmplitudeError):
+                await amplitude.track(EVENT)
+            transport = amplitude._caller.connection._transport
+            assert transport is not None
+            assert transport._tls is not None
+            assert (transport._tls.keylog_filename is not None) == trust_env
+
+
 @pytest.mark.parametrize("value", ["a\r\nX: y", "a\nb", "a\x00b", "clé", "a\tb", "鍵"])
 @pytest.mark.parametrize("name", ["api_key", "secret_key", *OTHERS])
 def test_keys_with_odd_characters_are_refused(name: str, value: str) -> None:

@@ -12,12 +12,14 @@ import sys
 import time
 import warnings
 from base64 import b64encode
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import anyio
 
 from amplitude_async._io.tasks import OwnedTask, OwnedTasks, on_trio
-from amplitude_async._io.transport import OpenStream, Transport, Wire
+from amplitude_async._io.transport.answers import OpenStream
+from amplitude_async._io.transport.wire import Wire
 from amplitude_async._protocol.call import query_text
 from amplitude_async._protocol.masking import secret_forms
 from amplitude_async._protocol.verdict import Doubts, Failure, Reply, RetryBudget, Verdict, finished, judge
@@ -38,7 +40,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from amplitude_async._io.sharing import Shared, Sharing
-    from amplitude_async._io.transport import HttpClient
+    from amplitude_async._io.transport.door import Transport
+    from amplitude_async._io.transport.wire import HttpClient
     from amplitude_async._protocol.call import Call, Kind
     from amplitude_async._protocol.hosts import Api, Endpoint
     from amplitude_async._protocol.uploads import Event
@@ -129,6 +132,16 @@ class Connection:
         """Return every spelling of every credential, for masking; made anew each time, so that no object holds them."""
         return secret_forms([secret.reveal() for secret in self.settings.credentials.values() if secret is not None])
 
+    def check_open(self) -> None:
+        """Refuse a use after closing.
+
+        Raises:
+            ClosedError: The client is closed.
+        """
+        if self.is_closed:
+            message = "The client is closed; make a new one."
+            raise ClosedError(message)
+
     def bind(self, *, may_be_closing: bool = False) -> None:
         """Bind to this event loop and process, or see that it is the one already bound to.
 
@@ -139,9 +152,8 @@ class Connection:
             ClosedError: The client is closed.
             ConfigurationError: It is used on a second event loop.
         """
-        if self.is_closed and not may_be_closing:
-            message = "The client is closed; make a new one."
-            raise ClosedError(message)
+        if not may_be_closing:
+            self.check_open()
         if self._pid != os.getpid():
             self._forget()
         home = _event_loop()
@@ -167,6 +179,8 @@ class Connection:
             size = chosen.max_connections
             if size is None:
                 size = DEFAULT_MAX_CONNECTIONS if chosen.http_client is None else FOREIGN_MAX_CONNECTIONS
+            from amplitude_async._io.transport.door import Transport  # noqa: PLC0415 - loaded with the HTTP library, at first use
+
             self._transport = Transport(
                 kind=chosen.transport,
                 client=chosen.http_client,
@@ -178,6 +192,13 @@ class Connection:
             self.slots = Slots(size)
         return self._transport, self.slots
 
+    def is_home(self) -> bool:
+        """Say whether this is the process and the running event loop of its first use."""
+        try:
+            return self._pid == os.getpid() and self._home is not None and self._home is _event_loop()
+        except RuntimeError:
+            return False
+
     def _forget(self) -> None:
         """Start empty in a forked child: the parent's sockets and tasks are the parent's."""
         self._pid = os.getpid()
@@ -186,6 +207,7 @@ class Connection:
         self._streams = set()
         self.before_closing = []
         self.sharing = None
+        self.openings = set()
 
     def keep(self, stream: Stream) -> None:
         """Remember a stream, so that closing the client closes it."""
@@ -297,7 +319,7 @@ class Stream:
             chunk = await self._opened.next_chunk()
         except BaseException:
             # Cancelled: abort, and let a task of the library do the closing.
-            self._start_closing()
+            self.close_soon()
             raise
         if isinstance(chunk, bytes):
             return chunk
@@ -306,7 +328,8 @@ class Stream:
             return None
         raise finished([judge(self._call, chunk, now=0.0, secrets=tuple)], self._call, self.request)
 
-    def _start_closing(self) -> None:
+    def close_soon(self) -> None:
+        """Have the connection closed by a task of the library, without waiting for it. Safe to call again."""
         opened, self._opened = self._opened, None
         if opened is None:
             return
@@ -317,9 +340,15 @@ class Stream:
 
         self._closing = self._connection.tasks.spawn(close)
 
+    def dropped(self) -> None:
+        """Close it because nobody holds it any more, with a ResourceWarning; from a collector, so only where its event loop runs."""
+        if self._opened is not None and self._connection.is_home():
+            warnings.warn(f"{self!r} was left open; use 'async with' or aclose()", ResourceWarning, stacklevel=3)
+            self.close_soon()
+
     async def aclose(self) -> None:
         """Close the connection; what was not read is lost. Safe to call again."""
-        self._start_closing()
+        self.close_soon()
         if self._closing is not None:
             await self._closing.wait()
 
@@ -357,6 +386,17 @@ class Caller:
         if self.connection.sharing is None:
             self.connection.sharing = Sharing(self.connection)
         return await self.connection.sharing.upload(self, events, parts, options)
+
+    def fingerprint(self) -> str:
+        """Return what tells the project from others: a keyed hash, so that no key can be told from it."""
+        api_key = self.connection.settings.credentials["api_key"]
+        revealed = "" if api_key is None else api_key.reveal()
+        return blake2b(revealed.encode(), digest_size=16, key=b"amplitude_async project").hexdigest()
+
+    async def rest(self, attempt: int, at_least: float | None) -> None:
+        """Wait before an attempt of something larger than a call, as the policy's backoff says."""
+        backoff = self.policy.backoff
+        await backoff.sleep(max(backoff.delay(attempt), at_least or 0.0))
 
     async def run(self, call: Call, *, deadline: float | None = None) -> Any:  # noqa: ANN401 - this is where JSON enters
         """Send a call and return what its answer says, with as many retries as the policy allows.
@@ -498,6 +538,7 @@ class Caller:
         return RequestSummary(call.method, endpoint.origin, f"{endpoint.prefix}{call.path}", attempts)
 
     def _require_credential(self, call: Call) -> None:
+        self.connection.check_open()
         if call.credential == "project" and self.connection.settings.credentials["secret_key"] is None:
             message = "This call needs the project's secret key: pass secret_key=... or set AMPLITUDE_SECRET_KEY."
             raise ConfigurationError(message)

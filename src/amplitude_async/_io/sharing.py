@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from amplitude_async._io.caller import Caller, Connection
     from amplitude_async._io.tasks import OwnedTask
-    from amplitude_async._io.transport import Transport
+    from amplitude_async._io.transport.door import Transport
     from amplitude_async._protocol.queueing import Batch
     from amplitude_async._protocol.uploads import Event, Sifted
     from amplitude_async.errors import Outcome

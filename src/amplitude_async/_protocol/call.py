@@ -93,6 +93,7 @@ class Call(NamedTuple):
         body: The body, without its key.
         insert_ids: The ids of the events it carries.
         events: How many events an upload carries, so that an answer that counts others can be told; 0 if it is none.
+        final: Statuses after which it is not sent again, although others of their kind would be.
     """
 
     api: Api
@@ -106,6 +107,7 @@ class Call(NamedTuple):
     body: Upload | Form | None = None
     insert_ids: tuple[str, ...] = ()
     events: int = 0
+    final: frozenset[int] = frozenset()
 
     def __repr__(self) -> str:
         # Queries and bodies hold users' data: they are in no text form.

@@ -124,7 +124,8 @@ def _text(value: str, path: tuple[str | int, ...]) -> str:
         value.encode()
     except UnicodeEncodeError:
         _refuse(path, "holds a lone surrogate, which is not valid text; decode the source with errors='replace'")
-    return str(value)
+    # A subclass may say something else of itself than it is.
+    return str.__str__(value)
 
 
 def _integer(value: int, path: tuple[str | int, ...]) -> object:
@@ -141,7 +142,17 @@ def _number(value: float, path: tuple[str | int, ...]) -> float:
     return float(value)
 
 
-def _convert(value: object, path: tuple[str | int, ...], ancestors: set[int]) -> object:  # noqa: PLR0911 - a table of types
+def _convert(value: object, path: tuple[str | int, ...], ancestors: set[int]) -> object:
+    try:
+        return _converted(value, path, ancestors)
+    except UnencodableError:
+        raise
+    except Exception as fault:  # noqa: BLE001 - a mapping, a scalar or a zone of the user's own, whose code may raise anything
+        reason = f"could not be read: {type(fault).__name__}"
+    _refuse(path, reason)
+
+
+def _converted(value: object, path: tuple[str | int, ...], ancestors: set[int]) -> object:  # noqa: PLR0911 - a table of types
     if value is None or value is True or value is False:
         return value
     if isinstance(value, Enum):
@@ -189,7 +200,10 @@ def _container(value: object, path: tuple[str | int, ...], ancestors: set[int]) 
 
 def _members(value: object, path: tuple[str | int, ...], ancestors: set[int]) -> object:
     if isinstance(value, Mapping):
-        return {_key(key, path): _convert(item, (*path, str(key)), ancestors) for key, item in value.items()}
+        members = {_key(key, path): _convert(item, (*path, str(key)), ancestors) for key, item in value.items()}
+        if len(members) < len(value):
+            _refuse(path, "has two keys that are the same in JSON, such as 1 and '1'; one value would be lost")
+        return members
     if isinstance(value, (list, tuple)):
         return [_convert(item, (*path, index), ancestors) for index, item in enumerate(value)]
     if isinstance(value, (set, frozenset)):

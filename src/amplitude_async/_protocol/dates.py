@@ -6,7 +6,7 @@ import re
 from datetime import UTC, date, datetime
 from typing import Final
 
-from amplitude_async.errors import InvalidArgumentError
+from amplitude_async.errors import InvalidArgumentError, shown
 
 __all__ = ["check_order", "dashboard_date", "export_hour"]
 
@@ -26,11 +26,11 @@ def dashboard_date(value: object, *, argument: str) -> str:
     """
     if isinstance(value, date):
         return f"{value:%Y%m%d}" if value.year > 999 else f"{value.year:04}{value:%m%d}"  # noqa: PLR2004 - %Y does not pad
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 10**8:
         value = str(value)
     if isinstance(value, str) and _is_real(_DASHBOARD.fullmatch(value)):
         return value
-    message = f"{argument} must be a date, a datetime, or text as YYYYMMDD, not {value!r:.40}"
+    message = f"{argument} must be a date, a datetime, or text as YYYYMMDD, not {shown(value)}"
     raise InvalidArgumentError(message, argument=argument)
 
 
@@ -56,7 +56,7 @@ def export_hour(value: object, *, argument: str) -> str:
     match = _EXPORT.fullmatch(value) if isinstance(value, str) else None
     if match is not None and _is_real(match):
         return f"{match[1]}{match[2]}{match[3]}T{int(match[4]):02}"
-    message = f"{argument} must be a date, a datetime, or text as YYYYMMDDTHH (UTC), not {value!r:.40}"
+    message = f"{argument} must be a date, a datetime, or text as YYYYMMDDTHH (UTC), not {shown(value)}"
     raise InvalidArgumentError(message, argument=argument)
 
 

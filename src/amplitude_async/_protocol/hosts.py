@@ -9,7 +9,7 @@ import re
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
-from amplitude_async.errors import ConfigurationError
+from amplitude_async.errors import ConfigurationError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -139,7 +139,7 @@ def _fault(value: str) -> str:
 def _region(name: str, value: object) -> Region:
     if value == "us" or value == "eu":  # noqa: PLR1714 - so that type checkers narrow it
         return value
-    message = f"{name} must be 'us' or 'eu', not {value!r:.40}."
+    message = f"{name} must be 'us' or 'eu', not {shown(value)}."
     raise ConfigurationError(message)
 
 

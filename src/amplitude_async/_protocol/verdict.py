@@ -137,7 +137,7 @@ def judge(call: Call, answer: Reply | Failure, *, now: float, secrets: Callable[
     if answer.status in NOT_SENT:
         outcome, may_retry = "not_sent", True
     elif answer.status in RETRIED or answer.status >= FIRST_SERVER_ERROR:
-        outcome, may_retry = "unknown", call.repeatable
+        outcome, may_retry = "unknown", call.repeatable and answer.status not in call.final
     if answer.was_sent_before:
         # This answer speaks for the repeat alone.
         outcome = "unknown"

@@ -1,101 +1,109 @@
-"""An export as the bytes of its zip, in the order they arrive.
+"""An export: as the bytes of its zip, as rows, as files.
 
 Amplitude's page: https://amplitude.com/docs/apis/analytics/export
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol, Self
+import os
+import time
+import warnings
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypeVar, overload
 
-from amplitude_async._protocol.call import Call, read_json_object
 from amplitude_async._protocol.dates import check_order, export_hour
-from amplitude_async._protocol.masking import mask
-from amplitude_async.errors import ClosedError, UnexpectedResponseError
+from amplitude_async.errors import ClosedError, ExportWarning, InvalidArgumentError, NotFoundError
+from amplitude_async.exporting.downloads import Downloads
+from amplitude_async.exporting.plan import MAX_HOURS, Plan, Window, hour_number, hour_text, last_complete_hour
+from amplitude_async.exporting.reading import Batches, Blocks, Chunks, ExportCounts, Rows, Turns
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from datetime import date
+    from pathlib import Path
     from types import TracebackType
 
-    from amplitude_async.errors import RequestSummary
+    from amplitude_async.exporting.archive import Block
+    from amplitude_async.exporting.decoding import BadRows, RowDecoder
+    from amplitude_async.exporting.downloads import Opener
+    from amplitude_async.exporting.files import BytesTarget, PathLike
+    from amplitude_async.exporting.frames import ArchiveLimits
+    from amplitude_async.exporting.manifest import HourRecord
+    from amplitude_async.exporting.sinks import ExportedFile, HourFiles, LineSink
+    from amplitude_async.exporting.sync import SyncFormat, SyncProgress, SyncReport
 
-__all__ = ["Export", "export_call"]
+__all__ = ["Export", "ExportCounts", "Incomplete", "SavedExport", "requested_export"]
 
-SIGNATURES: Final = (b"PK\x03\x04", b"PK\x05\x06")
-"""How a zip begins: with a member, or, empty, with its end record."""
-SIGNATURE_BYTES: Final = 4
-QUOTED_BYTES: Final = 1024
+T = TypeVar("T")
+R = TypeVar("R", "Chunks", "Blocks")
 
-
-class Download(Protocol):
-    """What an export needs of a stream."""
-
-    status: int
-    request: RequestSummary
-
-    async def next_chunk(self) -> bytes | None:
-        """Wait for the next bytes, ``None`` at the end."""
-
-    async def aclose(self) -> None:
-        """Close the connection."""
+Incomplete = bool | Literal["warn", "skip"]
+"""What becomes of hours that ended less than two hours ago: a warning, ``True`` (taken), ``"skip"``, ``False`` (refused)."""
 
 
-class Opener(Protocol):
-    """What can open a stream; the client's caller is one."""
+class SavedExport(NamedTuple):
+    """What :meth:`Export.save` wrote.
 
-    async def open(self, call: Call) -> Download:
-        """Send a call, return its answer as a stream."""
-
-    def secrets(self) -> tuple[str, ...]:
-        """Return the texts that must appear in no message."""
-
-
-def export_call(start: object, end: object) -> Call:
-    """Describe an export.
-
-    Raises:
-        InvalidArgumentError: A bound is no hour, or the start is after the end.
+    Attributes:
+        bytes: The length of the zip.
+        members: How many files it holds.
+        rows: How many rows those hold, where ``verify="rows"`` counted them, else ``None``.
+        sha256: Its SHA-256 in hex, in the records of jobs, else ``""``.
     """
-    first = export_hour(start, argument="start")
-    last = export_hour(end, argument="end")
-    check_order(first, last)
-    return Call(
-        api="dashboard",
-        kind="stream",
-        method="GET",
-        path="/api/2/export",
-        credential="project",
-        reads=read_json_object,
-        repeatable=True,
-        query=(("start", first), ("end", last)),
-    )
+
+    bytes: int
+    members: int
+    rows: int | None
+    sha256: str = ""
 
 
 class Export:
-    """Raw events of a range of hours, as Amplitude packs them: a zip of gzipped JSON lines.
+    """Raw events of a range of hours.
 
-    Made by :meth:`amplitude_async.AsyncAmplitude.export`; nothing is sent until it is iterated over. ``async for`` gives the bytes of
-    the zip as they arrive. Every ``async for`` is a download of its own.
+    Made by :meth:`amplitude_async.AsyncAmplitude.export`; nothing is sent until it is used. It can be used several ways, and each
+    use is a download of its own:
+
+    ====================================  ====================================================================
+    ``async for chunk in export``         the bytes of a zip of gzipped JSON lines, as they arrive
+    ``async for row in export.events()``  rows, decoded while the archive downloads, in constant memory
+    ``async for rows in export.batches()`` the same, a list at a time
+    ``await export.save(path)``           a verified zip
+    ``await export.to_ndjson(path)``      a file of JSON lines
+    ``await export.to_parquet(folder)``   Parquet files, one an hour
+    ``await export.sync(folder)``         a folder kept up to date, resumable
+    ====================================  ====================================================================
 
     As an async context manager it closes its downloads when the block is left, however that happens. After a bare ``break``
     a download is closed at the latest with the client, with a ResourceWarning.
+
+    Attributes:
+        start: The first hour as ``YYYYMMDDTHH``, UTC.
+        end: The last hour, included.
+        counts: What passed through so far.
     """
 
-    def __init__(self, opener: Opener, call: Call) -> None:
+    def __init__(
+        self,
+        opener: Opener,
+        window: Window,
+        *,
+        may_split: bool = True,
+        limits: ArchiveLimits | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.start: str = window.start
+        self.end: str = window.end
+        self.counts: ExportCounts = ExportCounts()
         self._opener = opener
-        self._call = call
-        self._chunks: list[_Chunks] = []
+        self._window = window
+        self._may_split = may_split
+        self._limits = limits
+        self._clock = clock
+        self._readings: list[Chunks | Blocks] = []
         self._is_closed = False
 
     def __repr__(self) -> str:
-        (_, start), (_, end) = self._call.query
-        return f"<Export start={start!r} end={end!r}>"
-
-    def __aiter__(self) -> _Chunks:
-        if self._is_closed:
-            message = "The export is closed; ask the client for a new one."
-            raise ClosedError(message)
-        chunks = _Chunks(self._opener, self._call)
-        self._chunks.append(chunks)
-        return chunks
+        return f"<Export start={self.start!r} end={self.end!r}>"
 
     async def __aenter__(self) -> Self:
         return self
@@ -106,61 +114,361 @@ class Export:
     async def aclose(self) -> None:
         """Close every download of this export. Safe to call again."""
         self._is_closed = True
-        chunks, self._chunks = self._chunks, []
-        for one in chunks:
-            await one.aclose()
+        while self._readings:
+            await self._readings.pop().aclose()
+
+    # Bytes
+
+    def __aiter__(self) -> Chunks:
+        return self._chunks()
+
+    def _chunks(self) -> Chunks:
+        return self._kept(Chunks(self._begin(), self.counts, self._limits, f"{self.start} to {self.end}"))
+
+    async def save(self, target: PathLike | BytesTarget, *, verify: Literal["archive", "rows"] = "archive") -> SavedExport:
+        """Write the export as one zip, verified before it appears.
+
+        A path gets its name only when the whole zip was written, synced and found sound: every member's CRC and sizes, the central
+        directory against the members, the end record. Until then it is a hidden ``.part`` file beside it, which is removed if anything
+        fails. The file is readable by its owner alone (mode 0600); a link at the path is replaced, not followed.
+
+        Args:
+            target: A path, or anything with an async ``write(bytes)``: an aiofiles or anyio file, an upload. Such a target is
+                written to as the zip arrives, 512 kB at a time; it is not closed, and an error means that what it got is not sound.
+            verify: ``"rows"`` also inflates the members, checks the gzips within, and reads and counts every row.
+
+        Returns:
+            Length, members and (with ``verify="rows"``) rows.
+
+        Raises:
+            InvalidArgumentError: The target is a folder, or its folder is missing; nothing was sent.
+            NotFoundError: The range has no data. An empty file would be no zip.
+            ExportError: The archive is damaged or cut, or the disk is full.
+            RangeTooLargeError: An hour is more than Amplitude gives in one answer.
+            AmplitudeError: Amplitude refused, or did not answer.
+        """
+        from amplitude_async.exporting.files import as_path  # noqa: PLC0415 - only where something is written
+
+        if verify not in {"archive", "rows"}:
+            message = f"verify must be 'archive' or 'rows', not {verify!r:.40}"
+            raise InvalidArgumentError(message, argument="verify")
+        path = as_path(target, argument="target")
+        return await self._saved(_writable(target) if path is None else path, with_rows=verify == "rows")
+
+    async def save_verified(self, path: Path) -> SavedExport | None:
+        """Save with ``verify="rows"`` and the SHA-256; ``None`` if there is no data."""
+        try:
+            return await self._saved(path, with_rows=True, is_hashed=True)
+        except NotFoundError:
+            return None
+
+    async def _saved(self, target: Path | BytesTarget, *, with_rows: bool, is_hashed: bool = False) -> SavedExport:
+        from amplitude_async.exporting.files import Buffered  # noqa: PLC0415 - only where something is written
+        from amplitude_async.exporting.verifying import ArchiveCheck, RowCheck  # noqa: PLC0415 - as above
+
+        check: ArchiveCheck | RowCheck = RowCheck(self._limits) if with_rows else ArchiveCheck(self._limits)
+        turns = Turns()
+        async with Buffered(target, is_hashed=is_hashed) as file, aclosing(self._chunks()) as chunks:
+            async for chunk in chunks:
+                check.feed(chunk)
+                while check.step():
+                    if turns.is_over():
+                        await turns.take()
+                await file.write(chunk)
+            check.finish()
+            await file.commit()
+        return SavedExport(file.length, check.members, check.rows, file.sha256)
+
+    # Rows
+
+    @overload
+    def events(self, *, model: None = None, strict: bool = False, bad_rows: BadRows = "raise") -> Rows[dict[str, Any]]: ...
+    @overload
+    def events(self, *, model: type[T], strict: bool = False, bad_rows: BadRows = "raise") -> Rows[T]: ...
+    def events(self, *, model: type[Any] | None = None, strict: bool = False, bad_rows: BadRows = "raise") -> Rows[Any]:
+        """Return the rows one by one, decoded while the archive downloads, in constant memory, with no temporary file.
+
+        Each row is a dict, exactly as sent, or whatever ``model`` makes of it. The event loop gets a turn every 2.5 ms. A range
+        without data has no rows.
+
+        Args:
+            model: What a row becomes, anything msgspec can decode into: a ``msgspec.Struct`` of your own with the columns you
+                need (fields typed ``msgspec.Raw`` stay as JSON text, which is quickest), or
+                :class:`amplitude_async.exporting.rows.ExportedEvent`.
+            strict: Give no row of a file within the archive before the whole file was verified. Otherwise a damaged file is found
+                out at its end at the latest, when some of its rows were given. It holds a file, as downloaded and up to 64 MiB, in
+                memory.
+            bad_rows: ``"raise"`` an ExportError that names file and line when a row is no JSON object or not what ``model`` asks
+                for, or ``"skip"`` it; ``counts.skipped_rows`` says how many were.
+
+        Returns:
+            An async iterator that is an async context manager too. Closing it, or the export, closes the download.
+
+        Raises:
+            InvalidArgumentError: ``model`` is nothing that can be decoded into.
+            ExportError: While iterating: the archive is damaged or cut, or a row cannot be read.
+            RangeTooLargeError: While iterating: an hour is more than Amplitude gives in one answer.
+            AmplitudeError: While iterating: Amplitude refused, or did not answer.
+
+        Amplitude's page: https://amplitude.com/docs/apis/analytics/export
+        """
+        return Rows(self.batches(model=model, strict=strict, bad_rows=bad_rows))
+
+    @overload
+    def batches(self, *, model: None = None, strict: bool = False, bad_rows: BadRows = "raise") -> Batches[dict[str, Any]]: ...
+    @overload
+    def batches(self, *, model: type[T], strict: bool = False, bad_rows: BadRows = "raise") -> Batches[T]: ...
+    def batches(self, *, model: type[Any] | None = None, strict: bool = False, bad_rows: BadRows = "raise") -> Batches[Any]:
+        """Return the rows as they come, in lists: what one step of inflating gives, some 15 rows of 2 kB. Never an empty list.
+
+        For those who count microseconds: a step of ``async for`` for every row is not free. Otherwise as :meth:`events`.
+
+        Args:
+            model: As for :meth:`events`.
+            strict: As for :meth:`events`.
+            bad_rows: As for :meth:`events`.
+
+        Raises:
+            AmplitudeError: As for :meth:`events`.
+        """
+        decoder = self._decoder(model, bad_rows)
+        return Batches(self._blocks(is_strict=strict, bad_rows=bad_rows), decoder, self.counts)
+
+    def _decoder(self, model: type[Any] | None, bad_rows: BadRows) -> RowDecoder[Any]:
+        from amplitude_async.exporting.decoding import RowDecoder  # noqa: PLC0415 - only where rows are decoded
+
+        if bad_rows not in {"raise", "skip"}:
+            message = f"bad_rows must be 'raise' or 'skip', not {bad_rows!r:.40}"
+            raise InvalidArgumentError(message, argument="bad_rows")
+        return RowDecoder(dict if model is None else model, bad_rows)
+
+    def _blocks(self, *, bad_rows: BadRows, is_strict: bool = False) -> Blocks:
+        return self._kept(Blocks(self._begin(), self.counts, self._limits, is_strict=is_strict, bad_rows=bad_rows))
+
+    # Files of rows
+
+    async def to_ndjson(
+        self, target: PathLike | BytesTarget, *, compress: bool | None = None, bad_rows: BadRows = "raise"
+    ) -> list[ExportedFile]:
+        """Write the rows as JSON lines, exactly as sent, verified before the file appears.
+
+        Args:
+            target: A path: one file with all rows. A folder that exists: one file an hour, named after it
+                (``20260501T07.ndjson.gz``), none for an hour without rows. Or anything with an async ``write(bytes)``.
+            compress: Whether to gzip; by default if the path ends in ``.gz``, and in a folder. Equal rows give equal bytes.
+            bad_rows: What becomes of a line that is no JSON object: ``"raise"`` or ``"skip"``.
+
+        Returns:
+            The files that were written.
+
+        Raises:
+            InvalidArgumentError: The target's folder is missing; nothing was sent.
+            ExportError: The archive is damaged, a row cannot be read, or the disk is full.
+            AmplitudeError: Amplitude refused, or did not answer.
+        """
+        from amplitude_async.exporting.files import as_folder, as_path  # noqa: PLC0415 - only where something is written
+        from amplitude_async.exporting.sinks import HourFiles, NdjsonSink  # noqa: PLC0415 - as above
+
+        folder = as_folder(target)
+        if folder is not None:
+            return await self._hourly(HourFiles(folder, "ndjson", is_gzipped=compress is not False), bad_rows)
+        path = as_path(target, argument="target")
+        is_gzipped = compress if compress is not None else path is not None and path.suffix == ".gz"
+        async with NdjsonSink(_writable(target) if path is None else path, is_gzipped=is_gzipped) as sink:
+            await self.write_into(sink, bad_rows)
+            return [await sink.commit()]
+
+    async def to_parquet(self, folder: PathLike, *, bad_rows: BadRows = "raise") -> list[ExportedFile]:
+        """Write the rows as Parquet, one file an hour, named after it (``20260501T07.parquet``); none for an hour without rows.
+
+        The columns are the 55 of recorded rows, explicit and versioned, never inferred; property maps are JSON text, timestamps are
+        UTC, and what has no column is kept in ``_unknown``. See :mod:`amplitude_async.exporting.columns`.
+
+        Args:
+            folder: A folder that exists.
+            bad_rows: What becomes of a line that is no JSON object: ``"raise"`` or ``"skip"``.
+
+        Returns:
+            The files that were written; those finished before a failure stay.
+
+        Raises:
+            ConfigurationError: The ``parquet`` extra is not installed.
+            InvalidArgumentError: The folder is missing; nothing was sent.
+            ExportError: The archive is damaged, a row cannot be read, or the disk is full.
+            AmplitudeError: Amplitude refused, or did not answer.
+        """
+        from amplitude_async.exporting.files import as_folder  # noqa: PLC0415 - only where something is written
+        from amplitude_async.exporting.parquet import require  # noqa: PLC0415 - as above
+        from amplitude_async.exporting.sinks import HourFiles  # noqa: PLC0415 - as above
+
+        require()
+        path = as_folder(folder)
+        if path is None:
+            message = "folder must be the path of a folder that exists"
+            raise InvalidArgumentError(message, argument="folder")
+        return await self._hourly(HourFiles(path, "parquet"), bad_rows)
+
+    async def _hourly(self, files: HourFiles, bad_rows: BadRows) -> list[ExportedFile]:
+        from amplitude_async.exporting.sinks import by_hour  # noqa: PLC0415 - only where something is written
+
+        async def write(block: Block, window: Window) -> None:
+            for hour, own in by_hour(block, window):
+                await files.write(hour, own)
+
+        async with files:
+            await self._each_block(write, bad_rows)
+            await files.finish()
+        return files.files
+
+    async def write_into(self, sink: LineSink, bad_rows: BadRows) -> None:
+        """Write the rows into a sink, which is then still to be committed."""
+
+        async def write(block: Block, _: Window) -> None:
+            await sink.write(block)
+
+        await self._each_block(write, bad_rows)
+
+    async def _each_block(self, write: Callable[[Block, Window], Awaitable[None]], bad_rows: BadRows) -> None:
+        """Hand on the lines that are JSON objects, as they were sent."""
+        from amplitude_async.exporting.decoding import RowSifter  # noqa: PLC0415 - only where something is written
+
+        sifter = RowSifter(bad_rows)
+        async with aclosing(self._blocks(bad_rows=bad_rows)) as blocks:
+            while (block := await blocks.next_block()) is not None:
+                good, skipped, error = sifter.sift(block)
+                self.counts.rows += good.rows
+                self.counts.skipped_rows += skipped
+                if error is not None:
+                    raise error
+                if good.rows:
+                    await write(good, blocks.window)
+
+    # Jobs
+
+    async def sync(
+        self,
+        folder: PathLike,
+        *,
+        format: SyncFormat = "parquet",  # noqa: A002 - the user's own word
+        progress: Callable[[SyncProgress], Awaitable[None] | None] | None = None,
+        at_once: int = 2,
+        bad_rows: BadRows = "raise",
+    ) -> SyncReport:
+        """Keep a folder up to date with the range: one file an hour, and a manifest of what is whole.
+
+        Can be killed at any instant: run again, it fetches only what is missing, and ends with the same files. Hours that ended less
+        than six hours before they were fetched are fetched again by the next run, for late rows. Every archive is checked down to its
+        rows. One job at a time works in a folder, and a folder holds one project in one format.
+
+        Args:
+            folder: The folder; made if it is missing, readable by its owner alone.
+            format: ``"parquet"``, ``"ndjson"`` (gzipped JSON lines) or ``"zip"`` (as downloaded).
+            progress: Called after every hour with a :class:`amplitude_async.exporting.sync.SyncProgress`; it may be async.
+            at_once: Hours downloaded at the same time, 1 to 4: Amplitude lets a project have five queries in flight.
+            bad_rows: ``"raise"`` or ``"skip"`` rows that cannot be read; with ``"raise"`` their hour fails.
+
+        Returns:
+            What the job came to, when every hour is there.
+
+        Raises:
+            ConfigurationError: The ``parquet`` extra is missing, or the folder holds another project or format.
+            ExportStorageError: The disk is full, or another job is at work in the folder.
+            ExportError: Hours failed, three times each; all others are there, and the next run tries those again.
+            AmplitudeError: Amplitude refused.
+        """
+        from amplitude_async.exporting.sync import run_sync  # noqa: PLC0415 - only for jobs
+
+        return await run_sync(
+            self,
+            folder,
+            format=format,
+            progress=progress,
+            at_once=at_once,
+            bad_rows=bad_rows,
+            project=self._opener.fingerprint(),
+            now=self._clock(),
+        )
+
+    async def fetch(self, folder: Path, *, format: SyncFormat, bad_rows: BadRows = "raise") -> HourRecord:  # noqa: A002 - as above
+        """Download this export of a single hour into its file within a folder; what :meth:`sync` does for each hour.
+
+        Raises:
+            AmplitudeError: The hour could not be fetched; there is no new file.
+        """
+        from amplitude_async.exporting.sync import fetch_hour, is_settled  # noqa: PLC0415 - only for jobs
+
+        is_final = is_settled(self._window.first, self._clock())
+        return await fetch_hour(self, folder, format, bad_rows=bad_rows, is_final=is_final)
+
+    def of_hour(self, hour: str) -> Export:
+        """Return the export of one hour, over the same connection."""
+        number = hour_number(hour)
+        return Export(self._opener, Window(number, number), may_split=self._may_split, limits=self._limits, clock=self._clock)
+
+    async def rest(self, attempt: int, at_least: float | None) -> None:
+        """Wait before another attempt, as the client's backoff says."""
+        await self._opener.rest(attempt, at_least)
+
+    # What all uses share
+
+    def _begin(self) -> Downloads:
+        if self._is_closed:
+            message = "The export is closed; ask the client for a new one."
+            raise ClosedError(message)
+        return Downloads(self._opener, Plan(self._window.first, self._window.last, may_split=self._may_split))
+
+    def _kept(self, reading: R) -> R:
+        """Remember what reads a download, so that closing the export closes it."""
+        self._readings = [one for one in self._readings if not one.is_done]
+        self._readings.append(reading)
+        return reading
 
 
-class _Chunks:
-    """One pass over the bytes of an export."""
+def _writable(target: PathLike | BytesTarget) -> BytesTarget:
+    if isinstance(target, (str, os.PathLike)):
+        message = "a target that can be written to was expected"
+        raise TypeError(message)
+    return target
 
-    def __init__(self, opener: Opener, call: Call) -> None:
-        self._opener = opener
-        self._call = call
-        self._download: Download | None = None
-        self._is_done = False
 
-    def __aiter__(self) -> _Chunks:
-        return self
+def requested_export(
+    opener: Opener,
+    *,
+    start: date | str,
+    end: date | str,
+    split: bool,
+    allow_incomplete: Incomplete,
+    limits: ArchiveLimits | None,
+    now: float,
+) -> Export:
+    """Make an export of what a caller asked for.
 
-    async def __anext__(self) -> bytes:
-        if self._is_done:
-            raise StopAsyncIteration
-        if self._download is None:
-            return await self._first()
-        chunk = await self._download.next_chunk()
-        if chunk is None:
-            self._is_done = True
-            raise StopAsyncIteration
-        return chunk
+    Raises:
+        InvalidArgumentError: A bound is no hour, the start is after the end, or hours are refused as incomplete.
+    """
+    first_text, last_text = export_hour(start, argument="start"), export_hour(end, argument="end")
+    check_order(first_text, last_text)
+    first, last = hour_number(first_text), hour_number(last_text)
+    if not split and last - first + 1 > MAX_HOURS:
+        message = f"the range has {last - first + 1:,} hours and one request may ask for {MAX_HOURS:,}; allow split=True"
+        raise InvalidArgumentError(message, argument="split")
+    last = _complete(first, last, allow_incomplete, last_complete_hour(now))
+    return Export(opener, Window(first, last), may_split=split, limits=limits)
 
-    async def _first(self) -> bytes:
-        """Open the download and look at how it begins: a page instead of a zip must not end up in somebody's file."""
-        download = await self._opener.open(self._call)
-        self._download = download
-        first = b""
-        chunk: bytes | None = b""
-        while len(first) < SIGNATURE_BYTES:
-            chunk = await download.next_chunk()
-            if chunk is None:
-                break
-            first += chunk
-        if first[:SIGNATURE_BYTES] in SIGNATURES:
-            return first
-        await self.aclose()
-        error = self._not_a_zip(download, first)
-        # What the server said may echo a key: it is in the error's .data, not among the traceback's locals.
-        del first, chunk
-        raise error
 
-    def _not_a_zip(self, download: Download, first: bytes) -> UnexpectedResponseError:
-        shown = mask(first[:QUOTED_BYTES].decode("utf-8", "replace"), self._opener.secrets())
-        words = f"it begins: {shown}" if first else "it is empty"
-        message = f"Amplitude answered {download.status}, but not with a zip; {words}"
-        text = first.decode("utf-8", "replace")
-        return UnexpectedResponseError(message, status=download.status, data=text, outcome="unknown", request=download.request)
-
-    async def aclose(self) -> None:
-        self._is_done = True
-        if self._download is not None:
-            await self._download.aclose()
+def _complete(first: int, last: int, allow_incomplete: Incomplete, newest: int) -> int:
+    """Return the last hour to ask for, given the newest that is complete."""
+    if allow_incomplete not in {True, False, "warn", "skip"}:
+        message = f"allow_incomplete must be 'warn', 'skip', True or False, not {allow_incomplete!r:.40}"
+        raise InvalidArgumentError(message, argument="allow_incomplete")
+    if last <= newest or allow_incomplete is True:
+        return last
+    count = last - max(first - 1, newest)
+    what = f"{count} of the hours, from {hour_text(max(first, newest + 1))}, ended less than two hours ago and may lack events"
+    if allow_incomplete is False:
+        message = f"end: {what}; ask for less"
+        raise InvalidArgumentError(message, argument="end")
+    if allow_incomplete == "skip":
+        return max(newest, first - 1)
+    warnings.warn(f"Export {hour_text(first)} to {hour_text(last)}: {what} (allow_incomplete=)", ExportWarning, stacklevel=4)
+    return last

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
+from enum import Enum
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final, Required, TypedDict
 
@@ -97,10 +98,12 @@ def query_value(value: object, *, argument: str) -> str | None:
     try:
         if isinstance(value, (Mapping, Sequence, set, frozenset)) and not isinstance(value, str):
             return encode_text(value)
-        if isinstance(value, (str, int, Decimal)):
-            text = value if isinstance(value, str) else str(value)
+        if isinstance(value, (str, int, Decimal)) and not isinstance(value, Enum):
+            # An int goes the way of events: str() refuses those of more than 4,300 digits.
+            text = value if isinstance(value, str) else encode_text(value) if isinstance(value, int) else str(value)
             text.encode()
-            return str(text)
+            # A subclass may say something else of itself than it is.
+            return str.__str__(text)
         # An enum, a UUID, a dataclass: whatever JSON it has, without the quotes of a text.
         encoded = encode_text(value)
         plain = decode(encoded.encode())
@@ -175,12 +178,21 @@ def search_call(user: object) -> Call:
     )
 
 
+def _is_count(value: object) -> bool:
+    """Whether a value is a whole number from 0, as a number or as its digits."""
+    if isinstance(value, bool):
+        return False
+    if isinstance(value, str):
+        return value.isascii() and value.isdigit()
+    return isinstance(value, (int, float)) and value >= 0 and value % 1 == 0
+
+
 def activity_call(amplitude_id: object, parameters: Mapping[str, object]) -> Call:
     """Describe a question for a user's activity."""
     user = _subject(amplitude_id, argument="amplitude_id", what="an Amplitude id (user_search gives it)")
     for name in ("offset", "limit"):
         bound = parameters.get(name)
-        if bound is not None and (isinstance(bound, bool) or not isinstance(bound, (int, float, str)) or str(bound).startswith("-")):
+        if bound is not None and not _is_count(bound):
             message = f"{name} must be a whole number from 0"
             raise InvalidArgumentError(message, argument=name)
     rest = {key: value for key, value in parameters.items() if key != "user"}

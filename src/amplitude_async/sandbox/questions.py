@@ -26,6 +26,8 @@ Parameters = Mapping[str, list[str]]  # every value of each parameter, in order
 
 _DATE: Final = re.compile(r"\d{8}", re.ASCII)
 _HOUR: Final = re.compile(r"(\d{8})T(\d{1,2})", re.ASCII)
+_FIRST_YEAR: Final = 1970
+_LAST_YEAR: Final = 9998  # the day, week or month after the last date must be a date too
 _LARGEST_LIMIT: Final = 1000
 _MAX_EXPORT_HOURS: Final = 365 * 24
 _SUBJECT_KINDS: Final = frozenset({"event", "user", "group"})
@@ -71,10 +73,13 @@ def _day(parameters: Parameters, name: str) -> date:
     try:
         if not _DATE.fullmatch(text):
             raise ValueError  # noqa: TRY301 - both ways to be malformed end in one text
-        return datetime.strptime(text, "%Y%m%d").date()  # noqa: DTZ007 - a calendar date has no zone
+        day = datetime.strptime(text, "%Y%m%d").date()  # noqa: DTZ007 - a calendar date has no zone
+        if not _FIRST_YEAR <= day.year <= _LAST_YEAR:
+            raise ValueError  # noqa: TRY301 - as above
     except ValueError:
         message = f"Invalid date for {name}: {text[:100]} (expected YYYYMMDD)"
         raise wrong(message) from None
+    return day
 
 
 def export_hours(parameters: Parameters) -> tuple[int, int]:
@@ -113,7 +118,7 @@ def question(parameters: Parameters) -> Question:
     events = (first_event,) if second is None else (first_event, _event(second, "e2"))
     metric = one(parameters, "m") or "uniques"
     if metric not in METRICS:
-        message = f"Invalid value for m: {metric[:100]} (the sandbox knows {', '.join(sorted(METRICS))})"
+        message = f"Invalid value for m: {metric[:100]} (known here: {', '.join(sorted(METRICS))})"
         raise wrong(message)
     if metric in {"sums", "value_avg"} and not all(event.group_by for event in events):
         message = f"m={metric} needs a group_by inside e"
@@ -123,7 +128,7 @@ def question(parameters: Parameters) -> Question:
         raise wrong(message)
     for name in ("rollingWindow", "rollingAverage", "formula"):
         if one(parameters, name) is not None:
-            message = f"The sandbox does not offer {name}"
+            message = f"{name} is not offered here"
             raise wrong(message)
     segments = tuple(_segment(text) for text in parameters.get("s", []) if text.strip())
     group_by = tuple(("event" if _names_event_property(key) else "user", key) for key in _group_keys(parameters))

@@ -12,11 +12,12 @@ import base64
 import binascii
 import hmac
 import logging
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator
+import tempfile
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from email.parser import BytesParser
 from email.policy import HTTP
-from typing import Final, ParamSpec, TypeVar
+from typing import IO, Final, ParamSpec, TypeVar
 from urllib.parse import parse_qs
 
 from starlette.applications import Starlette
@@ -35,6 +36,8 @@ T = TypeVar("T")
 _LOG: Final = logging.getLogger("amplitude_async.sandbox")
 _LONGEST_URL: Final = 16_384  # beyond it: 414
 _MAX_IDENTIFICATIONS: Final = 1024
+_LARGEST_IN_MEMORY: Final = 4 << 20  # of an export that is being put together; what is beyond goes to a temporary file
+_PIECE_BYTES: Final = 64 << 10
 _DASHBOARD_PREFIX: Final = "/api/"
 _LOOKUPS: Final = frozenset({"/api/2/usersearch", "/api/2/useractivity"})
 
@@ -323,17 +326,28 @@ class Service:
         if self._limits.export_delay_s:
             # An hour can be exported once it is over and the delay has passed.
             last = min(last, int((self._clock() - self._limits.export_delay_s) // 3600) - 1)
-        pieces = exporting.archive(self._store, self._project_id, first, last)
-        piece = await self._run(next, pieces, None)
-        if piece is None:
-            return refused_query(404, "Raw data files were not found.")
-        name = f'attachment; filename="export-{self._project_id}.zip"'
-        return StreamingResponse(self._rest(piece, pieces), media_type="application/zip", headers={"content-disposition": name})
+        # Amplitude puts the archive together before it answers, and so can say how long it is.
+        spool = tempfile.SpooledTemporaryFile(_LARGEST_IN_MEMORY)  # noqa: SIM115 - outlives this call; whoever sends it closes it
+        try:
+            # Piece by piece, so that other requests have their turns in the store's thread.
+            pieces = exporting.archive(self._store, self._project_id, first, last)
+            while piece := await self._run(next, pieces, b""):
+                await self._run(spool.write, piece)
+            size = spool.tell()
+            if not size:
+                spool.close()
+                return refused_query(404, "Raw data files were not found.")
+            spool.seek(0)
+        except BaseException:
+            spool.close()
+            raise
+        headers = {"content-disposition": f'attachment; filename="export-{self._project_id}.zip"', "content-length": str(size)}
+        return StreamingResponse(self._spooled(spool), media_type="application/zip", headers=headers)
 
-    async def _rest(self, piece: bytes | None, pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
-        while piece is not None:
-            yield piece
-            piece = await self._run(next, pieces, None)
+    async def _spooled(self, spool: IO[bytes]) -> AsyncIterator[bytes]:
+        with spool:
+            while piece := await self._run(spool.read, _PIECE_BYTES):
+                yield piece
 
 
 def _client_ip(request: Request) -> str:

@@ -1,0 +1,250 @@
+"""The answers that make up an export: a window is asked for after another, halved where it is too much, skipped where it is empty."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Protocol
+
+from amplitude_async._protocol.call import Call, read_json_object
+from amplitude_async._protocol.masking import mask
+from amplitude_async.errors import (
+    BadRequestError,
+    ClosedError,
+    NotFoundError,
+    RangeTooLargeError,
+    ResponseError,
+    ServerError,
+    UnexpectedResponseError,
+)
+from amplitude_async.exporting.ending import EndCheck
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from amplitude_async.errors import RequestSummary
+    from amplitude_async.exporting.plan import Plan, Window
+
+__all__ = ["Answer", "Download", "Downloads", "Opener", "window_call"]
+
+SIGNATURES: Final = (b"PK\x03\x04", b"PK\x05\x06")
+"""How a zip begins: with a member, or, empty, with its end record."""
+SIGNATURE_BYTES: Final = 4
+QUOTED_BYTES: Final = 1024
+_GATEWAY_TIMEOUT: Final = 504
+
+
+class Download(Protocol):
+    """What an export needs of a stream."""
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+
+    @property
+    def request(self) -> RequestSummary:
+        """What was asked of whom."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The answer's headers, names in lower case."""
+
+    async def next_chunk(self) -> bytes | None:
+        """Wait for the next bytes, ``None`` at the end."""
+
+    def close_soon(self) -> None:
+        """Have the connection closed by a task of the library, without waiting for it."""
+
+    def dropped(self) -> None:
+        """Close the connection if it is open and that can be done from here, with a ResourceWarning."""
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+
+
+class Opener(Protocol):
+    """What can open a stream; the client's caller is one."""
+
+    async def open(self, call: Call) -> Download:
+        """Send a call, return its answer as a stream."""
+
+    def secrets(self) -> tuple[str, ...]:
+        """Return the texts that must appear in no message."""
+
+    def fingerprint(self) -> str:
+        """Return what tells the project from others; it gives no key away."""
+
+    async def rest(self, attempt: int, at_least: float | None) -> None:
+        """Wait before another attempt."""
+
+
+def window_call(window: Window) -> Call:
+    """Describe the request for a window."""
+    return Call(
+        api="dashboard",
+        kind="stream",
+        method="GET",
+        path="/api/2/export",
+        credential="project",
+        reads=read_json_object,
+        repeatable=True,
+        query=(("start", window.start), ("end", window.end)),
+        # Too much to assemble: asking for the same again would end the same way.
+        final=frozenset({_GATEWAY_TIMEOUT}),
+    )
+
+
+class Answer:
+    """One window's archive, as it arrives; known to begin as a zip, and checked to end as one."""
+
+    def __init__(self, download: Download, window: Window, first: bytes) -> None:
+        self.window = window
+        self._download = download
+        self._first: bytes | None = first
+        self._end = EndCheck()
+        length = download.headers.get("content-length", "")
+        is_plain = download.headers.get("content-encoding", "identity").strip().lower() in {"", "identity"}
+        self._declared = int(length) if is_plain and length.isascii() and length.isdigit() else None
+
+    async def next_chunk(self) -> bytes | None:
+        """Wait for the next bytes, ``None`` at the end of an archive that is whole as far as its end tells.
+
+        Raises:
+            ExportError: The archive was cut short.
+            TransportError: The connection broke.
+        """
+        if self._first is not None:
+            chunk: bytes | None = self._first
+            self._first = None
+        else:
+            chunk = await self._download.next_chunk()
+        if chunk is None:
+            self._end.finish(self._declared)
+        else:
+            self._end.show(chunk)
+        return chunk
+
+
+class Downloads:
+    """Asks for the windows of a plan, in order.
+
+    Args:
+        opener: Opens streams.
+        plan: What to ask for.
+    """
+
+    def __init__(self, opener: Opener, plan: Plan) -> None:
+        self._opener = opener
+        self._plan = plan
+        self._open: Download | None = None
+        self._is_closed = False
+        self.empty: NotFoundError | None = None
+        """The last answer that said there is no data, if any did."""
+
+    @property
+    def is_split(self) -> bool:
+        """Whether more than one answer makes up the range."""
+        return self._plan.is_split
+
+    @property
+    def requests(self) -> int:
+        """How many windows were asked for."""
+        return self._plan.asked
+
+    async def next_answer(self) -> Answer | None:
+        """Open the next window that has data; ``None`` when there is none left.
+
+        Raises:
+            RangeTooLargeError: A window that cannot be halved is more than Amplitude gives.
+            UnexpectedResponseError: The answer is no zip.
+            AmplitudeError: Amplitude refused, or did not answer.
+        """
+        await self._close()
+        while (window := self._plan.next_window()) is not None:
+            if self._is_closed:
+                message = "The export is closed; ask the client for a new one."
+                raise ClosedError(message)
+            refusal: ResponseError | None = None
+            try:
+                download = await self._opener.open(window_call(window))
+            except NotFoundError as error:
+                self.empty = error.with_traceback(None)
+                continue
+            except (BadRequestError, ServerError) as error:
+                refusal = error.with_traceback(None)
+            if refusal is not None:
+                self._refused(window, refusal)
+                continue
+            self._open = download
+            if self._is_closed:
+                await self._close()
+                continue
+            return Answer(download, window, await self._beginning(download))
+        return None
+
+    def _refused(self, window: Window, refusal: ResponseError) -> None:
+        """Plan for a window that is too much, or say that there is no way."""
+        is_too_slow = refusal.status == _GATEWAY_TIMEOUT
+        if not is_too_slow and isinstance(refusal, ServerError):
+            raise refusal
+        if self._plan.too_large(window) or (is_too_slow and self._plan.may_repeat(window)):
+            return
+        raise _too_large(window, refusal)
+
+    async def _beginning(self, download: Download) -> bytes:
+        """Look at how it begins: a page instead of a zip must not end up in somebody's file."""
+        first = b""
+        chunk: bytes | None = b""
+        while len(first) < SIGNATURE_BYTES:
+            chunk = await download.next_chunk()
+            if chunk is None:
+                break
+            first += chunk
+        if first[:SIGNATURE_BYTES] in SIGNATURES:
+            return first
+        await self._close()
+        error = self._not_a_zip(download, first)
+        # What the server said may echo a key: it is in the error's .data, not among the traceback's locals.
+        del first, chunk
+        raise error
+
+    def _not_a_zip(self, download: Download, first: bytes) -> UnexpectedResponseError:
+        shown = mask(first[:QUOTED_BYTES].decode("utf-8", "replace"), self._opener.secrets())
+        words = f"it begins: {shown}" if first else "it is empty"
+        message = f"Amplitude answered {download.status}, but not with a zip; {words}"
+        text = first.decode("utf-8", "replace")
+        return UnexpectedResponseError(message, status=download.status, data=text, outcome="unknown", request=download.request)
+
+    def __del__(self) -> None:
+        # Nobody can read on, so the connection goes, if this is still the place where it can be closed.
+        if self._open is not None:
+            self._open.dropped()
+
+    def close_soon(self) -> None:
+        """End it from where nothing can be awaited: a task of the library closes the connection."""
+        self._is_closed = True
+        if self._open is not None:
+            self._open.close_soon()
+
+    async def aclose(self) -> None:
+        """End it: close the connection. Safe to call again."""
+        self._is_closed = True
+        await self._close()
+
+    async def _close(self) -> None:
+        if self._open is not None:
+            await self._open.aclose()
+
+
+def _too_large(window: Window, refusal: ResponseError) -> RangeTooLargeError:
+    span = f"the hour {window.start}" if window.hours == 1 else f"the range {window.start} to {window.end}"
+    is_smallest = window.halves() is None
+    advice = "use Amplitude's export to a bucket of your own" if is_smallest else "ask for less at once, or allow split=True"
+    error = RangeTooLargeError(
+        f"{str(refusal).rstrip('.')}. Amplitude does not give {span} in one answer; {advice}.",
+        status=refusal.status,
+        data=refusal.data,
+        headers=refusal.headers,
+        outcome=refusal.outcome,
+        request=refusal.request,
+    )
+    error.start, error.end = window.start, window.end
+    return error

@@ -1,0 +1,274 @@
+"""Files that appear under their name only when they are complete: written beside it, synced, renamed.
+
+Everything that touches the disk runs in a worker thread, a quarter of a megabyte at a time or more: a thread hop for every 16 kB
+costs three times as much as the download.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import zlib
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
+
+import anyio
+import anyio.to_thread
+
+from amplitude_async.errors import ExportStorageError, InvalidArgumentError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from types import TracebackType
+
+__all__ = ["AtomicFile", "Buffered", "BytesTarget", "PathLike", "as_folder", "as_path"]
+
+PathLike = str | os.PathLike[str]
+
+HOP_BYTES: Final = 512 << 10
+"""How much is gathered for one hop into a thread."""
+GZIP: Final = 31
+GZIP_LEVEL: Final = 6
+_MODE: Final = 0o600
+_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+_MAX_NAME: Final = 200
+
+
+class BytesTarget(Protocol):
+    """What bytes can be written to: an aiofiles or anyio file, or anything else with an async ``write``."""
+
+    @property
+    def write(self) -> Callable[[bytes], Awaitable[Any]]:
+        """Write bytes; awaited."""
+
+
+def as_path(target: object, *, argument: str) -> Path | None:
+    """Return the path that a target is, ``None`` if it is something to write to.
+
+    Raises:
+        InvalidArgumentError: It is neither.
+    """
+    if isinstance(target, str) or (isinstance(target, os.PathLike) and not callable(getattr(target, "write", None))):
+        path = Path(target)
+        if not path.name or path.is_dir():
+            message = f"{argument} must name a file, and {os.fspath(path)!r:.200} is a folder"
+            raise InvalidArgumentError(message, argument=argument)
+        return path
+    if callable(getattr(target, "write", None)):
+        return None
+    message = f"{argument} must be a path, or have an async write(bytes); it is {type(target).__name__}"
+    raise InvalidArgumentError(message, argument=argument)
+
+
+def as_folder(target: object) -> Path | None:
+    """Return the path of a folder that exists, ``None`` if the target is something else."""
+    if isinstance(target, (str, os.PathLike)) and Path(target).is_dir():
+        return Path(target)
+    return None
+
+
+def _failed(doing: str, path: Path, error: OSError) -> ExportStorageError:
+    return ExportStorageError(f"{doing} {os.fspath(path)!r:.200} failed: {error.strerror or type(error).__name__}")
+
+
+class AtomicFile:
+    """A file in the making; blocks, so use it in a thread.
+
+    It is written under a name of its own in the same folder, created anew and never through a link, readable by its owner alone.
+    ``commit()`` syncs it and gives it its final name in one step; ``abort()`` removes it.
+
+    Args:
+        path: The final name. What is there already is replaced by ``commit()``; a link is replaced, not followed.
+
+    Raises:
+        InvalidArgumentError: The folder is missing, or the path is one.
+        ExportStorageError: It cannot be created.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.length: int = 0
+        self._digest: Any = None
+        self._part = path.with_name(f".{path.name[:_MAX_NAME]}.{token_hex(4)}.part")
+        failure: ExportStorageError | InvalidArgumentError | None = None
+        try:
+            self._descriptor = os.open(self._part, _FLAGS, _MODE)
+        except (FileNotFoundError, NotADirectoryError):
+            message = f"the folder of {os.fspath(path)!r:.200} does not exist; make it first"
+            failure = InvalidArgumentError(message, argument="path")
+        except OSError as error:
+            failure = _failed("Creating", path, error)
+        if failure is not None:
+            raise failure
+        self._is_open = True
+        with suppress(OSError, AttributeError):
+            # Whatever the umask was.
+            os.fchmod(self._descriptor, _MODE)
+
+    def hashed(self) -> Self:
+        """Have its SHA-256 computed as it is written."""
+        self._digest = sha256()
+        return self
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of what was written, in hex; ``""`` if it was not asked for."""
+        return "" if self._digest is None else str(self._digest.hexdigest())
+
+    def fileno(self) -> int:
+        """Return the descriptor, for what writes by itself."""
+        return self._descriptor
+
+    def write(self, data: bytes | memoryview) -> int:
+        """Write all of it.
+
+        Raises:
+            ExportStorageError: The disk is full, or broken.
+        """
+        view = memoryview(data)
+        failure: ExportStorageError | None = None
+        try:
+            while view:
+                view = view[os.write(self._descriptor, view) :]
+        except OSError as error:
+            failure = _failed("Writing", self.path, error)
+        if failure is not None:
+            raise failure
+        self.length += len(data)
+        if self._digest is not None:
+            self._digest.update(data)
+        return len(data)
+
+    def commit(self) -> None:
+        """Sync it and give it its name.
+
+        Raises:
+            ExportStorageError: The disk is full or broken, or the name is taken by a folder.
+        """
+        failure: ExportStorageError | None = None
+        try:
+            os.fsync(self._descriptor)
+            self._close()
+            self._part.replace(self.path)
+            _sync_folder(self.path.parent)
+        except OSError as error:
+            failure = _failed("Finishing", self.path, error)
+        if failure is not None:
+            self.abort()
+            raise failure
+
+    def abort(self) -> None:
+        """Remove it. Safe to call again, and after ``commit()``, when nothing happens."""
+        with suppress(OSError):
+            self._close()
+        with suppress(OSError):
+            self._part.unlink()
+
+    def _close(self) -> None:
+        if self._is_open:
+            self._is_open = False
+            os.close(self._descriptor)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename last; not every system can."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+class Buffered:
+    """Gathers pieces and writes them to a path or a target; an async context manager.
+
+    Left without ``commit()`` having been called, a path's file is removed; leaving never fails.
+
+    Args:
+        target: A path, or something with an async ``write``.
+        is_gzipped: Compress what is written (a gzip without a time, so that equal rows are equal bytes).
+        is_hashed: Compute the SHA-256 of the file.
+    """
+
+    def __init__(self, target: Path | BytesTarget, *, is_gzipped: bool = False, is_hashed: bool = False) -> None:
+        self._target = target
+        self._is_hashed = is_hashed
+        self._pieces: list[bytes | memoryview] = []
+        self._gathered = 0
+        self._deflate = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, GZIP) if is_gzipped else None
+        self._file: AtomicFile | None = None
+        self.length: int = 0
+        """How many bytes were written, once committed."""
+        self.sha256: str = ""
+
+    async def __aenter__(self) -> Self:
+        if isinstance(self._target, Path):
+            path = self._target
+
+            def create() -> AtomicFile:
+                file = AtomicFile(path)
+                return file.hashed() if self._is_hashed else file
+
+            with anyio.CancelScope(shield=True):
+                self._file = await anyio.to_thread.run_sync(create)
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        if self._file is not None:
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(self._file.abort)
+
+    async def write(self, piece: bytes | memoryview) -> None:
+        """Take a piece; now and then this waits for the disk.
+
+        Raises:
+            ExportStorageError: The disk is full, or broken.
+        """
+        self._pieces.append(piece)
+        self._gathered += len(piece)
+        if self._gathered >= HOP_BYTES:
+            await self._hop()
+
+    async def commit(self) -> None:
+        """Write what is left and give the file its name.
+
+        Raises:
+            ExportStorageError: The disk is full, or broken.
+        """
+        await self._hop(is_last=True)
+        if self._file is not None:
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(self._file.commit)
+            self.length, self.sha256 = self._file.length, self._file.sha256
+
+    async def _hop(self, *, is_last: bool = False) -> None:
+        pieces, self._pieces, self._gathered = self._pieces, [], 0
+        if self._file is None:
+            data = self._joined(pieces, is_last=is_last)
+            self.length += len(data)
+            if data and not isinstance(self._target, Path):
+                await self._target.write(data)
+            return
+        file, deflate = self._file, self._deflate
+
+        def write() -> None:
+            if deflate is not None:
+                file.write(self._joined(pieces, is_last=is_last))
+                return
+            for piece in pieces:
+                file.write(piece)
+
+        # Shielded, so that nothing still writes to the descriptor when it is closed.
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(write)
+
+    def _joined(self, pieces: list[bytes | memoryview], *, is_last: bool) -> bytes:
+        data = b"".join(pieces)
+        if self._deflate is None:
+            return data
+        return self._deflate.compress(data) + (self._deflate.flush() if is_last else b"")

@@ -1,0 +1,285 @@
+"""Where rows go: files of JSON lines or of Parquet, whole or one an hour.
+
+A sink takes lines as they come out of the archive, in order. Its file appears under its name when it is committed; until then, and
+if anything fails, there is none.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol, Self
+
+import anyio
+import anyio.to_thread
+import msgspec
+
+from amplitude_async._protocol.masking import mask
+from amplitude_async.exporting.cells import UnreadableRowError
+from amplitude_async.exporting.decoding import unreadable
+from amplitude_async.exporting.files import AtomicFile, Buffered
+from amplitude_async.exporting.plan import hour_text
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+    from amplitude_async.errors import ExportError
+    from amplitude_async.exporting.archive import Block
+    from amplitude_async.exporting.files import BytesTarget
+    from amplitude_async.exporting.parquet import ParquetWriter
+    from amplitude_async.exporting.plan import Window
+
+__all__ = ["ExportedFile", "HourFiles", "LineSink", "NdjsonSink", "ParquetSink", "RowFormat", "by_hour", "hour_of"]
+
+RowFormat = Literal["ndjson", "parquet"]
+
+PARQUET_HOP_BYTES: Final = 4 << 20
+"""How much text is gathered for one turn of the Parquet writer in its thread."""
+
+_HOUR_IN_NAME: Final = re.compile(r"_(\d{4})-(\d{2})-(\d{2})_(\d{1,2})(?:#|\.|$)", re.ASCII)
+_HOUR_IN_ROW: Final = re.compile(r"(\d{4})-(\d{2})-(\d{2})[ T](\d{2})", re.ASCII)
+
+
+class ExportedFile(NamedTuple):
+    """A file that was written.
+
+    Attributes:
+        name: Its path, as text; ``""`` for a target that is no path.
+        hour: The hour of its rows as ``YYYYMMDDTHH``; ``""`` if it holds a whole range.
+        bytes: Its length.
+        rows: How many rows it holds.
+        sha256: Its SHA-256 in hex, where that was asked for, else ``""``.
+    """
+
+    name: str
+    hour: str
+    bytes: int
+    rows: int
+    sha256: str = ""
+
+
+class LineSink(Protocol):
+    """A file of rows in the making; an async context manager that removes it unless it was committed."""
+
+    async def __aenter__(self) -> Self:
+        """Create it."""
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        """Remove it, unless it was committed."""
+
+    async def write(self, block: Block) -> None:
+        """Take lines, each one row."""
+
+    async def commit(self) -> ExportedFile:
+        """Give it its name."""
+
+
+class NdjsonSink:
+    """Rows as they were sent, one a line.
+
+    Args:
+        target: A path, or something with an async ``write``.
+        is_gzipped: Whether to compress.
+        is_hashed: Whether to compute the SHA-256.
+        hour: The hour it is for, as text.
+    """
+
+    def __init__(self, target: Path | BytesTarget, *, is_gzipped: bool, is_hashed: bool = False, hour: str = "") -> None:
+        self._name = "" if hasattr(target, "write") else str(target)
+        self._file = Buffered(target, is_gzipped=is_gzipped, is_hashed=is_hashed)
+        self._hour = hour
+        self._rows = 0
+
+    async def __aenter__(self) -> Self:
+        await self._file.__aenter__()
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        await self._file.__aexit__(kind, error, traceback)
+
+    async def write(self, block: Block) -> None:
+        """Take lines, each one row."""
+        self._rows += block.rows
+        text = block.text
+        await self._file.write(text if text.endswith(b"\n") else text + b"\n")
+
+    async def commit(self) -> ExportedFile:
+        """Give it its name."""
+        await self._file.commit()
+        return ExportedFile(self._name, self._hour, self._file.length, self._rows, self._file.sha256)
+
+
+class ParquetSink:
+    """Rows in Parquet, by the explicit columns of :mod:`amplitude_async.exporting.columns`.
+
+    Args:
+        path: The file.
+        is_hashed: Whether to compute the SHA-256.
+        hour: The hour it is for, as text.
+    """
+
+    def __init__(self, path: Path, *, is_hashed: bool = False, hour: str = "") -> None:
+        self._path = path
+        self._is_hashed = is_hashed
+        self._hour = hour
+        self._rows = 0
+        self._blocks: list[Block] = []
+        self._gathered = 0
+        self._file: AtomicFile | None = None
+        self._writer: ParquetWriter | None = None
+
+    async def __aenter__(self) -> Self:
+        def create() -> None:
+            from amplitude_async.exporting.parquet import ParquetWriter  # noqa: PLC0415 - an extra
+
+            file = AtomicFile(self._path)
+            self._file = file.hashed() if self._is_hashed else file
+            try:
+                self._writer = ParquetWriter(self._file)
+            except BaseException:
+                file.abort()
+                raise
+
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(create)
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        def abort() -> None:
+            if self._writer is not None:
+                self._writer.abort()
+            if self._file is not None:
+                self._file.abort()
+
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(abort)
+
+    async def write(self, block: Block) -> None:
+        """Take lines, each one row."""
+        self._blocks.append(block)
+        self._rows += block.rows
+        self._gathered += len(block.text)
+        if self._gathered >= PARQUET_HOP_BYTES:
+            await self._hop()
+
+    async def _hop(self) -> None:
+        blocks, self._blocks, self._gathered = self._blocks, [], 0
+        writer = self._writer
+        if not blocks or writer is None:
+            return
+
+        def write() -> ExportError | None:
+            for block in blocks:
+                try:
+                    writer.write(block.lines())
+                except UnreadableRowError as fault:
+                    return unreadable(block, fault.index, mask(fault.reason))
+            return None
+
+        with anyio.CancelScope(shield=True):
+            error = await anyio.to_thread.run_sync(write)
+        if error is not None:
+            raise error
+
+    async def commit(self) -> ExportedFile:
+        """Give it its name."""
+        await self._hop()
+        file, writer = self._file, self._writer
+        if file is None or writer is None:
+            message = "commit() outside the sink's own block"
+            raise RuntimeError(message)
+
+        def commit() -> None:
+            writer.close()
+            file.commit()
+
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(commit)
+        return ExportedFile(str(self._path), self._hour, file.length, self._rows, file.sha256)
+
+
+class _Uploaded(msgspec.Struct):
+    server_upload_time: str | None = None
+
+
+_uploaded: Final = msgspec.json.Decoder(_Uploaded)
+
+
+def hour_of(block: Block, window: Window) -> str:
+    """Return the hour that a block's member is of, by its name; ``""`` if only its rows can tell."""
+    match = _HOUR_IN_NAME.search(block.member)
+    if match is not None:
+        return f"{match[1]}{match[2]}{match[3]}T{int(match[4]):02}"
+    return hour_text(window.first) if window.hours == 1 else ""
+
+
+def by_hour(block: Block, window: Window) -> list[tuple[str, Block]]:
+    """Group lines by the hour they belong to, keeping their order.
+
+    Raises:
+        ExportError: Neither the member's name nor a row says which hour it is.
+    """
+    hour = hour_of(block, window)
+    if hour:
+        return [(hour, block)]
+    grouped: dict[str, list[bytes]] = {}
+    for index, line in enumerate(block.lines()):
+        try:
+            match = _HOUR_IN_ROW.match(_uploaded.decode(line).server_upload_time or "")
+        except ValueError:
+            match = None
+        if match is None:
+            raise unreadable(block, index, "it does not say when it was uploaded")
+        grouped.setdefault(f"{match[1]}{match[2]}{match[3]}T{match[4]}", []).append(line)
+    return [(hour, block._replace(text=b"".join(line + b"\n" for line in own), rows=len(own))) for hour, own in grouped.items()]
+
+
+class HourFiles:
+    """Files in a folder, one for each hour that has rows, named after it: ``20260501T07.parquet``.
+
+    Should an archive come back to an hour that it had left, that hour gets a further file, ``20260501T07-2.parquet``. Files that
+    were finished before a failure stay; each is complete. An async context manager.
+    """
+
+    def __init__(self, folder: Path, format: RowFormat, *, is_gzipped: bool = True) -> None:  # noqa: A002 - the user's own word
+        self._is_gzipped = is_gzipped
+        self._folder = folder
+        self._format: RowFormat = format
+        self._hour = ""
+        self._sink: LineSink | None = None
+        self._parts: dict[str, int] = {}
+        self.files: list[ExportedFile] = []
+        """The files that are complete."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        if self._sink is not None:
+            await self._sink.__aexit__(kind, error, traceback)
+            self._sink = None
+
+    async def write(self, hour: str, block: Block) -> None:
+        """Take lines of one hour."""
+        if self._sink is None or hour != self._hour:
+            await self.finish()
+            part = self._parts[hour] = self._parts.get(hour, 0) + 1
+            name = hour if part == 1 else f"{hour}-{part}"
+            self._hour = hour
+            self._sink = await self._sink_for(name, hour).__aenter__()
+        await self._sink.write(block)
+
+    def _sink_for(self, name: str, hour: str) -> LineSink:
+        if self._format == "parquet":
+            return ParquetSink(self._folder / f"{name}.parquet", hour=hour)
+        suffix = ".ndjson.gz" if self._is_gzipped else ".ndjson"
+        return NdjsonSink(self._folder / f"{name}{suffix}", is_gzipped=self._is_gzipped, hour=hour)
+
+    async def finish(self) -> None:
+        """Commit the file that is being written, if there is one."""
+        sink, self._sink = self._sink, None
+        if sink is not None:
+            try:
+                self.files.append(await sink.commit())
+            finally:
+                await sink.__aexit__(None, None, None)
