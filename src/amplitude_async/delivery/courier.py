@@ -19,6 +19,8 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
+import anyio
+
 from amplitude_async._protocol.queueing import Queue
 from amplitude_async._protocol.uploads import Learned, Sifter, upload_call
 from amplitude_async._protocol.verdict import Failure, pause_after
@@ -376,11 +378,8 @@ class Courier:
         self._is_stopping = True
         self._landed = asyncio.Event()
         if self._out and seconds > 0:
-            try:
-                async with asyncio.timeout(seconds):
-                    await self._landed.wait()
-            except TimeoutError:
-                pass
+            with anyio.move_on_after(seconds):
+                await self._landed.wait()
         self._is_stopped = True
         if self._timer is not None:
             self._timer.cancel()

@@ -287,23 +287,23 @@ class Ledger:
                 mark.remaining -= 1
         self._check_marks()
 
-    def recover(self, events: int, size: int, *, are_new: bool = True) -> int:
-        """Take on events that the store holds; return the serial that they share.
+    def recover(self, events: int, size: int, *, are_new: bool = True) -> None:
+        """Take on events that the store holds; a flush that is under way waits for them too.
 
         Args:
             events: How many.
             size: Their JSON, in bytes.
             are_new: False if they were set aside before, and so were counted as accepted.
         """
-        self._serial += 1
         self.pending += events
         self.bytes += size + events * (ENTRY_BYTES + 1)
+        for mark in self._marks:
+            mark.remaining += events
         if are_new:
             self.accepted += events
             self.recovered += events
         else:
             self.counts["set_aside"] -= events
-        return self._serial
 
     # On the way
 

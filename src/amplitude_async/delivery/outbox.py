@@ -17,6 +17,8 @@ from concurrent.futures import Future as ThreadFuture
 from concurrent.futures import TimeoutError as ThreadTimeoutError
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, cast
 
+import anyio
+
 from amplitude_async._io.chance import now_ms as real_now_ms
 from amplitude_async._io.chance import stamp
 from amplitude_async.delivery.courier import Courier
@@ -665,14 +667,12 @@ class Outbox:
         self._courier.flushing += 1
         self._courier.nudge()
         try:
-            async with asyncio.timeout(timeout):
+            with anyio.move_on_after(timeout):
                 await reached
-        except TimeoutError:
-            return False
         finally:
             self._courier.flushing -= 1
             self._ledger.unmark(mark)
-        return True
+        return reached.done() and not reached.cancelled()
 
     async def aclose(self, *, timeout: float = CLOSE_SECONDS) -> OutboxReport:  # noqa: ASYNC109 - the limit of the last flush
         """Take nothing more, deliver what can be delivered in time, and say what became of everything. Safe to call again.

@@ -6,6 +6,8 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
+import anyio
+
 from amplitude_async.errors import OutboxClosed, OutboxFull
 
 if TYPE_CHECKING:
@@ -37,24 +39,21 @@ class Room:
             OutboxFull: It did not.
             OutboxClosed: The outbox was closed meanwhile.
         """
-        try:
-            async with asyncio.timeout(seconds):
-                put = self._line.append
-                while True:
-                    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-                    put((size, future))
-                    # Should somebody else have been quicker, this is still the first.
-                    put = self._line.appendleft
-                    try:
-                        await future
-                    except BaseException:
-                        # Room that was given away with this place goes to the next.
-                        self.give()
-                        raise
-                    if self._has_room(size):
-                        return
-        except TimeoutError:
-            pass
+        with anyio.move_on_after(seconds):
+            put = self._line.append
+            while True:
+                future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+                put((size, future))
+                # Should somebody else have been quicker, this is still the first.
+                put = self._line.appendleft
+                try:
+                    await future
+                except BaseException:
+                    # Room that was given away with this place goes to the next.
+                    self.give()
+                    raise
+                if self._has_room(size):
+                    return
         message = f"The outbox had no room for the event within {seconds:g} s; it was not accepted."
         raise OutboxFull(message)
 

@@ -87,9 +87,8 @@ class Shelf:
         self._cursor = 0
         self._ahead: set[int] = set()
         self._queued_bytes = 0
-        self._runs: list[tuple[int, int, bool]] = [(0, 0, True)]
-        """First row, its serial, and whether all rows from there share that serial; for rows whose entry is gone."""
-        self._last_row = 0
+        self._runs: list[tuple[int, int, int]] = []
+        """First and last row of events that this process accepted one after another, and the serial of the first."""
         self._damaged = 0
         self._loading: asyncio.Task[None] | None = None
         self._is_closed = False
@@ -155,7 +154,6 @@ class Shelf:
         for entry, row_id in zip(entries, done.result(), strict=True):
             disk = entry.disk
             self.unstored_bytes -= entry.size + ENTRY_BYTES
-            self._last_row = row_id
             if disk is None:
                 continue
             disk.row_id = row_id
@@ -253,7 +251,7 @@ class Shelf:
         self._unstored.clear()
         self._cursor = max(self._cursor, max(self._ahead, default=0))
         self._ahead.clear()
-        self._runs = self._runs[-1:]
+        self._runs.clear()
         self.is_behind = False
         self._loaded()
 
@@ -279,26 +277,30 @@ class Shelf:
     def _new_rows(self, events: int, size: int, *, are_new: bool) -> None:
         if not events:
             return
-        serial = self._ledger.recover(events, size, are_new=are_new)
-        self._runs.append((self._last_row + 1, serial, True))
+        self._ledger.recover(events, size, are_new=are_new)
         self.is_behind = True
         self.needs_more()
 
     # Serials of rows whose entry is gone
 
     def _note_run(self, row_id: int, serial: int) -> None:
-        first, known, is_fixed = self._runs[-1]
-        if is_fixed or row_id - first != serial - known:
-            self._runs.append((row_id, serial, False))
-            if not self.is_behind:
-                self._runs = self._runs[-1:]
+        if not self.is_behind:
+            # Every entry is in the queue, and knows its own.
+            self._runs.clear()
+        if self._runs:
+            first, last, known = self._runs[-1]
+            if row_id == last + 1 and row_id - first == serial - known:
+                self._runs[-1] = (first, row_id, known)
+                return
+        self._runs.append((row_id, row_id, serial))
 
     def _serial_of(self, row_id: int) -> int:
+        """Return the serial of a row; 0 for rows that others accepted: every flush waits for those."""
         index = bisect.bisect_right(self._runs, row_id, key=lambda run: run[0]) - 1
         if index < 0:
             return 0
-        first, serial, is_fixed = self._runs[index]
-        return serial if is_fixed else serial + row_id - first
+        first, last, serial = self._runs[index]
+        return serial + row_id - first if row_id <= last else 0
 
     # Out
 
