@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     )
     from amplitude_async.exporting.export import Export
     from amplitude_async.exporting.frames import ArchiveLimits
+    from amplitude_async.exporting.rows import ExportedEvent
     from amplitude_async.hours import ExportSettings, export_hour, plan_hours
     from amplitude_async.options import Backoff, Timeout
 
@@ -60,6 +61,7 @@ __all__ = [
     "ExportSettings",
     "ExportStorageError",
     "ExportWarning",
+    "ExportedEvent",
     "InvalidArgumentError",
     "InvalidEventError",
     "NotFoundError",
@@ -96,6 +98,7 @@ _HOMES = {
     "Backoff": "options",
     "Export": "exporting.export",
     "ExportSettings": "hours",
+    "ExportedEvent": "exporting.rows",
     "Outbox": "delivery.outbox",
     "OutboxReport": "delivery.receipts",
     "OutboxStats": "delivery.receipts",

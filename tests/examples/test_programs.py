@@ -8,16 +8,17 @@ import socket
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
+from amplitude_async.sandbox import Sandbox
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from amplitude_async.sandbox import Sandbox
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SECONDS = 60
@@ -62,6 +63,53 @@ def test_the_worker_tracks_each_job(box: Sandbox) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout == "25 jobs done and tracked\n"
     assert activity(box, "worker-user") == ["job_done"] * 25
+
+
+def run_example(box: Sandbox, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-W", "default:Export", str(EXAMPLES / name), *arguments],
+        env=environment(box),
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+
+
+def upload_orders(box: Sandbox, count: int) -> None:
+    """Put events into the sandbox without our client."""
+    events = [{"event_type": "order_placed", "user_id": f"user-{n}", "insert_id": f"id-{n}"} for n in range(count)]
+    with httpx.Client(base_url=box.url, trust_env=False) as http:
+        assert http.post("/2/httpapi", json={"api_key": box.api_key, "events": events}).status_code == 200
+
+
+def test_an_export_goes_into_a_file_and_is_counted(box: Sandbox, tmp_path: Path) -> None:
+    """The file holds what was tracked, and rows are counted without one."""
+    upload_orders(box, 40)
+    hour = time.strftime("%Y%m%dT%H", time.gmtime())
+    before = time.strftime("%Y%m%dT%H", time.gmtime(time.time() - 3600))
+    done = run_example(box, "export_to_aiofiles.py", before, hour, str(tmp_path / "export.zip"))
+    assert done.returncode == 0, done.stderr
+    assert "40  order_placed" in done.stdout
+    assert "40 rows in" in done.stdout
+    with zipfile.ZipFile(tmp_path / "export.zip") as archive:
+        assert archive.testzip() is None
+
+
+def test_the_nightly_job_can_be_run_again(tmp_path: Path) -> None:
+    """A second run fetches only what may still change, and ends with the same files."""
+    clock = time.time() - 8 * 3600
+    with Sandbox(clock=lambda: clock) as box:
+        upload_orders(box, 40)
+        first = run_example(box, "nightly_export.py", str(tmp_path), "1")
+        assert first.returncode == 0, first.stderr
+        assert "40 rows in all" in first.stdout
+        files = {path.name: path.read_bytes() for path in tmp_path.glob("*.parquet")}
+        assert len(files) == 1
+        second = run_example(box, "nightly_export.py", str(tmp_path), "1")
+        assert second.returncode == 0, second.stderr
+        assert " there already" in second.stdout
+        assert {path.name: path.read_bytes() for path in tmp_path.glob("*.parquet")} == files
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
-from typing import assert_type
+from datetime import date, datetime
+from typing import Any, assert_type
 
 import httpx
 
@@ -12,6 +12,7 @@ from amplitude_async import (
     AsyncAmplitude,
     Backoff,
     Export,
+    ExportedEvent,
     Outbox,
     OutboxReport,
     OutboxStats,
@@ -42,6 +43,9 @@ async def uses() -> None:
         async with export:
             async for chunk in export:
                 assert_type(chunk, bytes)
+            async for event in export.events(model=ExportedEvent):
+                assert_type(event.event_time, datetime | None)
+                assert_type(event.user_properties, dict[str, Any])
         assert_type(amplitude.with_options(max_retries=0), AsyncAmplitude)
     AsyncAmplitude(http_client=httpx.AsyncClient())
 

@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Meta, Raw
 
 from amplitude_async.exporting.columns import COLUMNS, UNKNOWN, Kind
+from amplitude_async.exporting.decoding import is_one_a_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -67,7 +68,32 @@ class CellReader:
 
     def __init__(self) -> None:
         self._learned: tuple[str, ...] = ()
-        self._decode = _new_decoder(())
+        self._decode, self._decode_all = _new_decoder(())
+
+    def read_all(self, text: bytes, rows: int) -> list[Cells] | None:
+        """Read lines at once, which takes a quarter less time than one by one.
+
+        Args:
+            text: The lines, each with its end but perhaps the last.
+            rows: How many they are.
+
+        Returns:
+            Their cells; ``None`` if any of the lines has to be looked at by itself, with :meth:`read`.
+        """
+        if not text.isascii():
+            try:
+                _check_utf8(text)
+            except UnreadableRowError:
+                return None
+        try:
+            found = self._decode_all(text)
+        except (ValueError, RecursionError):
+            return None
+        # A decoder of many lines takes two objects on a line, or one on two.
+        if len(found) != rows or not is_one_a_line(text):
+            return None
+        cells = list(map(_astuple, found))
+        return list(map(self._gathered, cells)) if self._learned else cells
 
     def read(self, line: bytes) -> Cells:
         """Read one line, a JSON object.
@@ -112,7 +138,7 @@ class CellReader:
         fresh = tuple(key for key in keys if key not in self._learned and _is_learnable(key))
         if fresh and len(self._learned) + len(fresh) <= _MOST_LEARNED:
             self._learned += fresh
-            self._decode = _new_decoder(self._learned)
+            self._decode, self._decode_all = _new_decoder(self._learned)
 
 
 def with_unknown(unknown: str | None, found: Mapping[str, bytes]) -> str:
@@ -135,15 +161,16 @@ _TYPES: Final[dict[Kind, tuple[object, object]]] = {
 }
 
 
-def _new_decoder(learned: tuple[str, ...]) -> Callable[[bytes], Any]:
-    """Make a decoder of rows that have no keys but those of the columns and the learned ones."""
+def _new_decoder(learned: tuple[str, ...]) -> tuple[Callable[[bytes], Any], Callable[[bytes], list[Any]]]:
+    """Make a decoder of a row, and one of many, that have no keys but those of the columns and the learned ones."""
     fields: list[tuple[str, Any, Any]] = [(f"c{number}", *_TYPES[column.kind]) for number, column in enumerate(LAYOUT[:-1])]
     fields.append((f"c{len(fields)}", _Nothing, None))
     fields += [(f"c{len(LAYOUT) + number}", Raw, Raw(b"")) for number in range(len(learned))]
     names = [column.name for column in LAYOUT] + list(learned)
     rename = {field[0]: name for field, name in zip(fields, names, strict=True)}
     row = msgspec.defstruct("Row", fields, rename=rename, forbid_unknown_fields=True, gc=False)
-    return msgspec.json.Decoder(row).decode
+    decoder = msgspec.json.Decoder(row)
+    return decoder.decode, decoder.decode_lines
 
 
 def _is_learnable(key: str) -> bool:

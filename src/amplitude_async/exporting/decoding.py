@@ -18,7 +18,7 @@ from amplitude_async.errors import ExportError, InvalidArgumentError
 if TYPE_CHECKING:
     from amplitude_async.exporting.archive import Block
 
-__all__ = ["BadRows", "Decoded", "RowDecoder", "RowSifter", "Sifted"]
+__all__ = ["BadRows", "Decoded", "RowDecoder", "RowSifter", "Sifted", "is_one_a_line", "unreadable"]
 
 BadRows = Literal["raise", "skip"]
 """What becomes of a row that cannot be read: an ExportError, or it is left out and counted."""
@@ -74,7 +74,7 @@ class RowDecoder(Generic[T]):
             rows = self._loads_all(block.text)
         except _REFUSALS:
             return self._one_by_one(block)
-        return Decoded(rows) if len(rows) == block.rows and _is_one_a_line(block.text) else self._one_by_one(block)
+        return Decoded(rows) if len(rows) == block.rows and is_one_a_line(block.text) else self._one_by_one(block)
 
     def _one_by_one(self, block: Block) -> Decoded[T]:
         rows: list[T] = []
@@ -122,7 +122,7 @@ class RowSifter:
     def sift(self, block: Block) -> Sifted:
         """Say which lines of a block can be read."""
         try:
-            if len(self._loads_all(block.text)) == block.rows and _is_one_a_line(block.text):
+            if len(self._loads_all(block.text)) == block.rows and is_one_a_line(block.text):
                 _check_text(block.text)
                 return Sifted(block)
         except _REFUSALS:
@@ -154,7 +154,7 @@ def _is_unknown(model: object) -> bool:
     return isinstance(type_info(model), CustomType)
 
 
-def _is_one_a_line(text: bytes) -> bool:
+def is_one_a_line(text: bytes) -> bool:
     """Say whether no object goes on in the next line, given that there are as many objects as lines.
 
     Where a line ends with ``}`` and the next begins with ``{``, an object has ended: within one, a comma would stand between.

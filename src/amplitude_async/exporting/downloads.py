@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Answer", "Download", "Downloads", "Opener", "window_call"]
 
-SIGNATURES: Final = (b"PK\x03\x04", b"PK\x05\x06")
-"""How a zip begins: with a member, or, empty, with its end record."""
+SIGNATURES: Final = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x06\x06")
+"""How a zip begins: with a member, or, empty, with its end record, which may be a zip64 one."""
 SIGNATURE_BYTES: Final = 4
 QUOTED_BYTES: Final = 1024
 _GATEWAY_TIMEOUT: Final = 504

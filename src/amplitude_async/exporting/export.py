@@ -149,24 +149,26 @@ class Export:
         """
         from amplitude_async.exporting.files import as_path  # noqa: PLC0415 - only where something is written
 
-        if verify not in {"archive", "rows"}:
+        if not isinstance(verify, str) or verify not in {"archive", "rows"}:
             message = f"verify must be 'archive' or 'rows', not {verify!r:.40}"
             raise InvalidArgumentError(message, argument="verify")
         path = as_path(target, argument="target")
         return await self._saved(_writable(target) if path is None else path, with_rows=verify == "rows")
 
-    async def save_verified(self, path: Path) -> SavedExport | None:
-        """Save with ``verify="rows"`` and the SHA-256; ``None`` if there is no data."""
+    async def save_verified(self, path: Path, *, bad_rows: BadRows = "raise") -> SavedExport | None:
+        """Save with ``verify="rows"`` and the SHA-256; ``None`` if there is no data. Bad rows that are skipped stay in the zip."""
         try:
-            return await self._saved(path, with_rows=True, is_hashed=True)
+            return await self._saved(path, with_rows=True, is_hashed=True, bad_rows=bad_rows)
         except NotFoundError:
             return None
 
-    async def _saved(self, target: Path | BytesTarget, *, with_rows: bool, is_hashed: bool = False) -> SavedExport:
+    async def _saved(
+        self, target: Path | BytesTarget, *, with_rows: bool, is_hashed: bool = False, bad_rows: BadRows = "raise"
+    ) -> SavedExport:
         from amplitude_async.exporting.files import Buffered  # noqa: PLC0415 - only where something is written
         from amplitude_async.exporting.verifying import ArchiveCheck, RowCheck  # noqa: PLC0415 - as above
 
-        check: ArchiveCheck | RowCheck = RowCheck(self._limits) if with_rows else ArchiveCheck(self._limits)
+        check: ArchiveCheck | RowCheck = RowCheck(self._limits, bad_rows) if with_rows else ArchiveCheck(self._limits)
         turns = Turns()
         async with Buffered(target, is_hashed=is_hashed) as file, aclosing(self._chunks()) as chunks:
             async for chunk in chunks:
@@ -177,6 +179,9 @@ class Export:
                 await file.write(chunk)
             check.finish()
             await file.commit()
+        self.counts.members += check.members
+        self.counts.rows += check.rows or 0
+        self.counts.skipped_rows += check.skipped
         return SavedExport(file.length, check.members, check.rows, file.sha256)
 
     # Rows
@@ -194,7 +199,7 @@ class Export:
         Args:
             model: What a row becomes, anything msgspec can decode into: a ``msgspec.Struct`` of your own with the columns you
                 need (fields typed ``msgspec.Raw`` stay as JSON text, which is quickest), or
-                :class:`amplitude_async.exporting.rows.ExportedEvent`.
+                :class:`amplitude_async.ExportedEvent`.
             strict: Give no row of a file within the archive before the whole file was verified. Otherwise a damaged file is found
                 out at its end at the latest, when some of its rows were given. It holds a file, as downloaded and up to 64 MiB, in
                 memory.
@@ -237,12 +242,10 @@ class Export:
     def _decoder(self, model: type[Any] | None, bad_rows: BadRows) -> RowDecoder[Any]:
         from amplitude_async.exporting.decoding import RowDecoder  # noqa: PLC0415 - only where rows are decoded
 
-        if bad_rows not in {"raise", "skip"}:
-            message = f"bad_rows must be 'raise' or 'skip', not {bad_rows!r:.40}"
-            raise InvalidArgumentError(message, argument="bad_rows")
         return RowDecoder(dict if model is None else model, bad_rows)
 
     def _blocks(self, *, bad_rows: BadRows, is_strict: bool = False) -> Blocks:
+        check_bad_rows(bad_rows)
         return self._kept(Blocks(self._begin(), self.counts, self._limits, is_strict=is_strict, bad_rows=bad_rows))
 
     # Files of rows
@@ -271,12 +274,14 @@ class Export:
 
         folder = as_folder(target)
         if folder is not None:
-            return await self._hourly(HourFiles(folder, "ndjson", is_gzipped=compress is not False), bad_rows)
+            return await self._hourly(HourFiles(folder, "ndjson", bad_rows=bad_rows, is_gzipped=compress is not False), bad_rows)
         path = as_path(target, argument="target")
         is_gzipped = compress if compress is not None else path is not None and path.suffix == ".gz"
-        async with NdjsonSink(_writable(target) if path is None else path, is_gzipped=is_gzipped) as sink:
+        async with NdjsonSink(_writable(target) if path is None else path, is_gzipped=is_gzipped, bad_rows=bad_rows) as sink:
             await self.write_into(sink, bad_rows)
-            return [await sink.commit()]
+            file = await sink.commit()
+        self._note(sink)
+        return [file]
 
     async def to_parquet(self, folder: PathLike, *, bad_rows: BadRows = "raise") -> list[ExportedFile]:
         """Write the rows as Parquet, one file an hour, named after it (``20260501T07.parquet``); none for an hour without rows.
@@ -306,18 +311,13 @@ class Export:
         if path is None:
             message = "folder must be the path of a folder that exists"
             raise InvalidArgumentError(message, argument="folder")
-        return await self._hourly(HourFiles(path, "parquet"), bad_rows)
+        return await self._hourly(HourFiles(path, "parquet", bad_rows=bad_rows), bad_rows)
 
     async def _hourly(self, files: HourFiles, bad_rows: BadRows) -> list[ExportedFile]:
-        from amplitude_async.exporting.sinks import by_hour  # noqa: PLC0415 - only where something is written
-
-        async def write(block: Block, window: Window) -> None:
-            for hour, own in by_hour(block, window):
-                await files.write(hour, own)
-
         async with files:
-            await self._each_block(write, bad_rows)
+            await self._each_block(files.write, bad_rows)
             await files.finish()
+        self._note(files)
         return files.files
 
     async def write_into(self, sink: LineSink, bad_rows: BadRows) -> None:
@@ -328,20 +328,14 @@ class Export:
 
         await self._each_block(write, bad_rows)
 
-    async def _each_block(self, write: Callable[[Block, Window], Awaitable[None]], bad_rows: BadRows) -> None:
-        """Hand on the lines that are JSON objects, as they were sent."""
-        from amplitude_async.exporting.decoding import RowSifter  # noqa: PLC0415 - only where something is written
+    def _note(self, written: LineSink | HourFiles) -> None:
+        self.counts.rows += written.rows
+        self.counts.skipped_rows += written.skipped
 
-        sifter = RowSifter(bad_rows)
+    async def _each_block(self, write: Callable[[Block, Window], Awaitable[None]], bad_rows: BadRows) -> None:
         async with aclosing(self._blocks(bad_rows=bad_rows)) as blocks:
             while (block := await blocks.next_block()) is not None:
-                good, skipped, error = sifter.sift(block)
-                self.counts.rows += good.rows
-                self.counts.skipped_rows += skipped
-                if error is not None:
-                    raise error
-                if good.rows:
-                    await write(good, blocks.window)
+                await write(block, blocks.window)
 
     # Jobs
 
@@ -376,6 +370,7 @@ class Export:
             ExportError: Hours failed, three times each; all others are there, and the next run tries those again.
             AmplitudeError: Amplitude refused.
         """
+        check_bad_rows(bad_rows)
         from amplitude_async.exporting.sync import run_sync  # noqa: PLC0415 - only for jobs
 
         return await run_sync(
@@ -397,6 +392,7 @@ class Export:
         """
         from amplitude_async.exporting.sync import fetch_hour, is_settled  # noqa: PLC0415 - only for jobs
 
+        check_bad_rows(bad_rows)
         is_final = is_settled(self._window.first, self._clock())
         return await fetch_hour(self, folder, format, bad_rows=bad_rows, is_final=is_final)
 
@@ -422,6 +418,17 @@ class Export:
         self._readings = [one for one in self._readings if not one.is_done]
         self._readings.append(reading)
         return reading
+
+
+def check_bad_rows(bad_rows: object) -> None:
+    """Refuse what is none of the two things that may become of a bad row.
+
+    Raises:
+        InvalidArgumentError: It is neither.
+    """
+    if not isinstance(bad_rows, str) or bad_rows not in {"raise", "skip"}:
+        message = f"bad_rows must be 'raise' or 'skip', not {bad_rows!r:.40}"
+        raise InvalidArgumentError(message, argument="bad_rows")
 
 
 def _writable(target: PathLike | BytesTarget) -> BytesTarget:
@@ -458,7 +465,7 @@ def requested_export(
 
 def _complete(first: int, last: int, allow_incomplete: Incomplete, newest: int) -> int:
     """Return the last hour to ask for, given the newest that is complete."""
-    if allow_incomplete not in {True, False, "warn", "skip"}:
+    if not isinstance(allow_incomplete, bool) and not (isinstance(allow_incomplete, str) and allow_incomplete in {"warn", "skip"}):
         message = f"allow_incomplete must be 'warn', 'skip', True or False, not {allow_incomplete!r:.40}"
         raise InvalidArgumentError(message, argument="allow_incomplete")
     if last <= newest or allow_incomplete is True:

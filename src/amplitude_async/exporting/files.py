@@ -10,10 +10,13 @@ import os
 import stat
 import zlib
 from contextlib import suppress
+from errno import ENOTDIR
 from hashlib import sha256
+from inspect import isawaitable
 from pathlib import Path
 from secrets import token_hex
-from typing import TYPE_CHECKING, Any, Final, Protocol, Self
+from threading import Event, Lock
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -24,7 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from types import TracebackType
 
-__all__ = ["AtomicFile", "Buffered", "BytesTarget", "PathLike", "as_folder", "as_path"]
+__all__ = ["AtomicFile", "Buffered", "BytesTarget", "PathLike", "as_folder", "as_path", "checked_path", "in_thread", "make_folder"]
+
+T = TypeVar("T")
 
 PathLike = str | os.PathLike[str]
 
@@ -33,8 +38,10 @@ HOP_BYTES: Final = 512 << 10
 GZIP: Final = 31
 GZIP_LEVEL: Final = 6
 _MODE: Final = 0o600
+_FOLDER_MODE: Final = 0o700
 _FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 _MAX_NAME: Final = 200
+"""How much of a file's name its temporary one repeats, in bytes; file systems allow 255."""
 
 
 class BytesTarget(Protocol):
@@ -45,6 +52,79 @@ class BytesTarget(Protocol):
         """Write bytes; awaited."""
 
 
+async def in_thread(work: Callable[[], T]) -> T:
+    """Run what blocks in a worker thread, and be back only when it has ended; a cancellation waits until then.
+
+    A shield keeps anyio's cancellations away, but not asyncio's own (``task.cancel()``, ``asyncio.timeout()``), which would leave
+    a thread writing to a file that is being closed.
+    """
+    turn, ended = Lock(), Event()
+    has_begun = is_withdrawn = False
+    results: list[T] = []
+
+    def run() -> None:
+        nonlocal has_begun
+        with turn:
+            if is_withdrawn:
+                return
+            has_begun = True
+        try:
+            results.append(work())
+        finally:
+            ended.set()
+
+    with anyio.CancelScope(shield=True):
+        try:
+            await anyio.to_thread.run_sync(run)
+        except BaseException:
+            with turn:
+                is_withdrawn = True
+            while has_begun and not ended.is_set():
+                with suppress(anyio.get_cancelled_exc_class()):
+                    await anyio.to_thread.run_sync(ended.wait)
+            raise
+    return results[0]
+
+
+def checked_path(target: object, *, argument: str) -> Path:
+    """Return a path that a file system can be asked about.
+
+    Raises:
+        InvalidArgumentError: It is none.
+    """
+    reason = "it is blank"
+    try:
+        text = os.fsdecode(target)  # type: ignore[arg-type]  # what is checked
+        os.fsencode(text)
+    except (TypeError, ValueError) as refusal:
+        reason = f"it is {type(target).__name__}" if isinstance(refusal, TypeError) else "it is no text that a file system takes"
+    else:
+        if "\0" in text:
+            reason = "it holds a NUL"
+        elif text:
+            return Path(text)
+    message = f"{argument} must be a path; {reason}"
+    raise InvalidArgumentError(message, argument=argument)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, for their owner alone whatever the umask.
+
+    Raises:
+        OSError: It cannot be made, or something else is there.
+    """
+    missing: list[Path] = []
+    at = folder
+    while not at.exists() and at != at.parent:
+        missing.append(at)
+        at = at.parent
+    for one in reversed(missing):
+        one.mkdir(_FOLDER_MODE, exist_ok=True)
+        one.chmod(_FOLDER_MODE)
+    if not folder.is_dir():
+        raise NotADirectoryError(ENOTDIR, os.strerror(ENOTDIR))
+
+
 def as_path(target: object, *, argument: str) -> Path | None:
     """Return the path that a target is, ``None`` if it is something to write to.
 
@@ -52,9 +132,9 @@ def as_path(target: object, *, argument: str) -> Path | None:
         InvalidArgumentError: It is neither.
     """
     if isinstance(target, str) or (isinstance(target, os.PathLike) and not callable(getattr(target, "write", None))):
-        path = Path(target)
+        path = checked_path(target, argument=argument)
         if not path.name or path.is_dir():
-            message = f"{argument} must name a file, and {os.fspath(path)!r:.200} is a folder"
+            message = f"{argument} must name a file, and {str(path)!r:.200} is a folder"
             raise InvalidArgumentError(message, argument=argument)
         return path
     if callable(getattr(target, "write", None)):
@@ -65,9 +145,10 @@ def as_path(target: object, *, argument: str) -> Path | None:
 
 def as_folder(target: object) -> Path | None:
     """Return the path of a folder that exists, ``None`` if the target is something else."""
-    if isinstance(target, (str, os.PathLike)) and Path(target).is_dir():
-        return Path(target)
-    return None
+    if not isinstance(target, (str, os.PathLike)) or callable(getattr(target, "write", None)):
+        return None
+    path = checked_path(target, argument="target")
+    return path if path.is_dir() else None
 
 
 def _failed(doing: str, path: Path, error: OSError) -> ExportStorageError:
@@ -92,7 +173,8 @@ class AtomicFile:
         self.path = path
         self.length: int = 0
         self._digest: Any = None
-        self._part = path.with_name(f".{path.name[:_MAX_NAME]}.{token_hex(4)}.part")
+        short = os.fsencode(path.name)[:_MAX_NAME].decode("utf-8", "ignore")
+        self._part = path.with_name(f".{short}.{token_hex(4)}.part")
         failure: ExportStorageError | InvalidArgumentError | None = None
         try:
             self._descriptor = os.open(self._part, _FLAGS, _MODE)
@@ -210,18 +292,20 @@ class Buffered:
         if isinstance(self._target, Path):
             path = self._target
 
-            def create() -> AtomicFile:
+            def create() -> None:
                 file = AtomicFile(path)
-                return file.hashed() if self._is_hashed else file
+                self._file = file.hashed() if self._is_hashed else file
 
-            with anyio.CancelScope(shield=True):
-                self._file = await anyio.to_thread.run_sync(create)
+            try:
+                await in_thread(create)
+            except BaseException:
+                await self.__aexit__(None, None, None)
+                raise
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         if self._file is not None:
-            with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(self._file.abort)
+            await in_thread(self._file.abort)
 
     async def write(self, piece: bytes | memoryview) -> None:
         """Take a piece; now and then this waits for the disk.
@@ -242,17 +326,20 @@ class Buffered:
         """
         await self._hop(is_last=True)
         if self._file is not None:
-            with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(self._file.commit)
+            await in_thread(self._file.commit)
             self.length, self.sha256 = self._file.length, self._file.sha256
 
     async def _hop(self, *, is_last: bool = False) -> None:
         pieces, self._pieces, self._gathered = self._pieces, [], 0
         if self._file is None:
-            data = self._joined(pieces, is_last=is_last)
+            if self._deflate is None:
+                data = b"".join(pieces)
+            else:
+                # Half a megabyte takes more than a turn of the event loop.
+                data = await in_thread(lambda: self._joined(pieces, is_last=is_last))
             self.length += len(data)
             if data and not isinstance(self._target, Path):
-                await self._target.write(data)
+                await self._hand_on(self._target.write(data))
             return
         file, deflate = self._file, self._deflate
 
@@ -263,9 +350,14 @@ class Buffered:
             for piece in pieces:
                 file.write(piece)
 
-        # Shielded, so that nothing still writes to the descriptor when it is closed.
-        with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(write)
+        await in_thread(write)
+
+    @staticmethod
+    async def _hand_on(written: object) -> None:
+        if not isawaitable(written):
+            message = "the target's write(bytes) must be async, as that of an aiofiles or anyio file; open() gives a file that blocks"
+            raise InvalidArgumentError(message, argument="target")
+        await written
 
     def _joined(self, pieces: list[bytes | memoryview], *, is_last: bool) -> bytes:
         data = b"".join(pieces)

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Self
 
 from amplitude_async.errors import ConfigurationError, ExportStorageError
-from amplitude_async.exporting.files import AtomicFile
+from amplitude_async.exporting.files import AtomicFile, make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,6 +30,8 @@ HourState = Literal["done", "empty"]
 NAME: Final = "_manifest.jsonl"
 LOCK: Final = ".manifest.lock"
 VERSION: Final = 1
+_HOUR: Final = re.compile(r"\d{8}T\d{2}", re.ASCII)
+_TYPES: Final = {"hour": str, "state": str, "file": str, "bytes": int, "rows": int, "sha256": str, "is_final": bool}
 _FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
 
 
@@ -76,7 +79,7 @@ class Manifest:
         self._descriptor = -1
         failure: ExportStorageError | None = None
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(folder)
             self._lock = _locked(folder / LOCK)
             self._load()
         except OSError as error:
@@ -102,8 +105,8 @@ class Manifest:
         lines = [line for line in (_parsed(raw) for raw in text.split(b"\n")) if line is not None]
         heads = [line for line in lines if "manifest" in line]
         for line in lines:
-            if "hour" in line:
-                record = HourRecord(**{name: line[name] for name in HourRecord._fields if name in line})
+            record = _record(line)
+            if record is not None:
                 self.records[record.hour] = record
         if heads and heads[0] != self._head:
             found = {name: heads[0].get(name) for name in self._head}
@@ -152,7 +155,9 @@ class Manifest:
         """
         failure: ExportStorageError | None = None
         try:
-            os.write(self._descriptor, _line(record._asdict()))
+            line = _line(record._asdict())
+            if os.write(self._descriptor, line) != len(line):
+                failure = ExportStorageError("Writing the manifest failed: the disk is full")
             os.fsync(self._descriptor)
         except OSError as error:
             failure = ExportStorageError(f"Writing the manifest failed: {error.strerror or type(error).__name__}")
@@ -176,9 +181,22 @@ def _parsed(raw: bytes) -> dict[str, Any] | None:
     """Return what a line says, ``None`` for one that was cut."""
     try:
         line = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return line if isinstance(line, dict) else None
+
+
+def _record(line: dict[str, Any]) -> HourRecord | None:
+    """Return the hour that a line is about, ``None`` if it is none that was written here: such an hour is fetched again."""
+    fields: dict[str, Any] = {name: line.get(name) for name in HourRecord._fields}
+    is_right = all(type(value) is _TYPES[name] for name, value in fields.items())
+    if not is_right or not _HOUR.fullmatch(fields["hour"]) or fields["state"] not in {"done", "empty"}:
+        return None
+    record = HourRecord(**fields)
+    if record.state == "empty":
+        return None if record.file else record
+    # A file of this folder, named after its hour.
+    return record if re.fullmatch(rf"{record.hour}(\.[a-z]+)+", record.file, re.ASCII) else None
 
 
 def _locked(path: Path) -> int:
@@ -189,6 +207,9 @@ def _locked(path: Path) -> int:
     """
     descriptor = os.open(path, _FLAGS, 0o600)
     try:
+        with suppress(OSError, AttributeError):
+            # Whatever the umask was.
+            os.fchmod(descriptor, 0o600)
         _lock(descriptor)
     except BaseException:
         os.close(descriptor)

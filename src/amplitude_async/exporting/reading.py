@@ -34,6 +34,9 @@ T = TypeVar("T")
 TURN_SECONDS: Final = 0.0025
 """How long decoding goes on before other tasks of the event loop get a turn."""
 
+_CLOSED: Final = "The export is closed; ask the client for a new one."
+_INTERRUPTED: Final = "The download was closed before its end; ask the client for a new export."
+
 
 class ExportCounts:
     """What passed through an export since it was made.
@@ -90,6 +93,8 @@ class Chunks:
         self._answer: Answer | None = None
         self._merged: _Merged | None = None
         self._end: Iterator[bytes] | None = None
+        self._turns = Turns()
+        self._is_whole = False
         self.is_done: bool = False
         """Nothing more comes of it, and nothing is open."""
 
@@ -97,28 +102,37 @@ class Chunks:
         return self
 
     async def __anext__(self) -> bytes:
-        if self.is_done:
+        if self._is_whole:
             raise StopAsyncIteration
+        if self.is_done:
+            # What was closed, cancelled or broken is never taken for a short success.
+            raise ClosedError(_INTERRUPTED)
         try:
             chunk = await self._next()
         except BaseException:
-            self.is_done = True
+            self._stop()
             self._downloads.close_soon()
             raise
         if chunk is None:
-            self.is_done = True
-            self._counts.requests += self._downloads.requests
+            self._is_whole = True
+            self._stop()
             raise StopAsyncIteration
         return chunk
 
+    def _stop(self) -> None:
+        if not self.is_done:
+            self.is_done = True
+            self._counts.requests += self._downloads.requests
+
     async def _next(self) -> bytes | None:
+        if self._merged is not None:
+            return await self._next_of(self._merged)
         answer = self._answer
         if answer is None:
             answer = self._answer = await self._first()
             if self._downloads.is_split:
                 self._merged = _Merged(self._limits)
-        if self._merged is not None:
-            return await self._next_of(self._merged)
+                return await self._next_of(self._merged)
         chunk = await answer.next_chunk()
         if chunk is not None:
             self._counts.bytes += len(chunk)
@@ -147,6 +161,8 @@ class Chunks:
                 continue
             self._counts.bytes += len(chunk)
             piece = merged.take(chunk)
+            if self._turns.is_over():
+                await self._turns.take()
             if piece:
                 return piece
         if self._end is None:
@@ -155,7 +171,7 @@ class Chunks:
 
     async def aclose(self) -> None:
         """Close the download. Safe to call again."""
-        self.is_done = True
+        self._stop()
         await self._downloads.aclose()
 
 
@@ -205,6 +221,7 @@ class Blocks:
         self._counts = counts
         self._turns = Turns()
         self._answer: Answer | None = None
+        self._is_whole = False
         self.is_done: bool = False
         """Nothing more comes of it, and nothing is open."""
 
@@ -220,17 +237,22 @@ class Blocks:
         """Wait for the next lines; ``None`` at the end. Never an empty block.
 
         Raises:
+            ClosedError: It was closed, cancelled or broken before its end.
             ExportError: The archive is damaged or cut.
             AmplitudeError: Amplitude refused, or did not answer.
         """
-        if self.is_done:
+        if self._is_whole:
             return None
+        if self.is_done:
+            # As above: never a short success.
+            raise ClosedError(_INTERRUPTED)
         try:
             block = await self._next()
         except BaseException:
             self.end()
             raise
         if block is None:
+            self._is_whole = True
             self.end()
         return block
 
@@ -307,13 +329,17 @@ class Batches(Generic[T]):
             AmplitudeError: Amplitude refused, or did not answer.
         """
         if self._is_closed:
-            message = "The export is closed; ask the client for a new one."
-            raise ClosedError(message)
+            raise ClosedError(_CLOSED)
         while self._error is None:
             block = await self._blocks.next_block()
             if block is None:
                 return None
-            rows, skipped, self._error = self._decoder.decode(block)
+            try:
+                rows, skipped, self._error = self._decoder.decode(block)
+            except BaseException:
+                # A model of the caller's may raise what it likes.
+                self._blocks.end()
+                raise
             self._counts.rows += len(rows)
             self._counts.skipped_rows += skipped
             if rows:

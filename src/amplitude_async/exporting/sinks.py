@@ -9,22 +9,21 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol, Self
 
-import anyio
-import anyio.to_thread
 import msgspec
 
 from amplitude_async._protocol.masking import mask
 from amplitude_async.exporting.cells import UnreadableRowError
-from amplitude_async.exporting.decoding import unreadable
-from amplitude_async.exporting.files import AtomicFile, Buffered
+from amplitude_async.exporting.decoding import RowSifter, unreadable
+from amplitude_async.exporting.files import AtomicFile, Buffered, in_thread
 from amplitude_async.exporting.plan import hour_text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
     from types import TracebackType
 
-    from amplitude_async.errors import ExportError
     from amplitude_async.exporting.archive import Block
+    from amplitude_async.exporting.decoding import BadRows
     from amplitude_async.exporting.files import BytesTarget
     from amplitude_async.exporting.parquet import ParquetWriter
     from amplitude_async.exporting.plan import Window
@@ -59,7 +58,15 @@ class ExportedFile(NamedTuple):
 
 
 class LineSink(Protocol):
-    """A file of rows in the making; an async context manager that removes it unless it was committed."""
+    """A file of rows in the making; an async context manager that removes it unless it was committed.
+
+    Attributes:
+        rows: How many rows it took.
+        skipped: How many lines could not be read and were left out.
+    """
+
+    rows: int
+    skipped: int
 
     async def __aenter__(self) -> Self:
         """Create it."""
@@ -68,7 +75,11 @@ class LineSink(Protocol):
         """Remove it, unless it was committed."""
 
     async def write(self, block: Block) -> None:
-        """Take lines, each one row."""
+        """Take lines, each one row.
+
+        Raises:
+            ExportError: One cannot be read, and such rows are not left out; or the disk is full.
+        """
 
     async def commit(self) -> ExportedFile:
         """Give it its name."""
@@ -80,15 +91,20 @@ class NdjsonSink:
     Args:
         target: A path, or something with an async ``write``.
         is_gzipped: Whether to compress.
+        bad_rows: What becomes of a line that is no JSON object.
         is_hashed: Whether to compute the SHA-256.
         hour: The hour it is for, as text.
     """
 
-    def __init__(self, target: Path | BytesTarget, *, is_gzipped: bool, is_hashed: bool = False, hour: str = "") -> None:
+    def __init__(
+        self, target: Path | BytesTarget, *, is_gzipped: bool, bad_rows: BadRows, is_hashed: bool = False, hour: str = ""
+    ) -> None:
         self._name = "" if hasattr(target, "write") else str(target)
         self._file = Buffered(target, is_gzipped=is_gzipped, is_hashed=is_hashed)
         self._hour = hour
-        self._rows = 0
+        self._sifter = RowSifter(bad_rows)
+        self.rows: int = 0
+        self.skipped: int = 0
 
     async def __aenter__(self) -> Self:
         await self._file.__aenter__()
@@ -98,15 +114,25 @@ class NdjsonSink:
         await self._file.__aexit__(kind, error, traceback)
 
     async def write(self, block: Block) -> None:
-        """Take lines, each one row."""
-        self._rows += block.rows
-        text = block.text
+        """Take lines, each one row.
+
+        Raises:
+            ExportError: One cannot be read, and such rows are not left out; or the disk is full.
+        """
+        good, skipped, error = self._sifter.sift(block)
+        if error is not None:
+            raise error
+        self.rows += good.rows
+        self.skipped += skipped
+        text = good.text
+        if not text:
+            return
         await self._file.write(text if text.endswith(b"\n") else text + b"\n")
 
     async def commit(self) -> ExportedFile:
         """Give it its name."""
         await self._file.commit()
-        return ExportedFile(self._name, self._hour, self._file.length, self._rows, self._file.sha256)
+        return ExportedFile(self._name, self._hour, self._file.length, self.rows, self._file.sha256)
 
 
 class ParquetSink:
@@ -114,15 +140,18 @@ class ParquetSink:
 
     Args:
         path: The file.
+        bad_rows: What becomes of a line that is no JSON object.
         is_hashed: Whether to compute the SHA-256.
         hour: The hour it is for, as text.
     """
 
-    def __init__(self, path: Path, *, is_hashed: bool = False, hour: str = "") -> None:
+    def __init__(self, path: Path, *, bad_rows: BadRows, is_hashed: bool = False, hour: str = "") -> None:
         self._path = path
+        self._bad_rows: BadRows = bad_rows
         self._is_hashed = is_hashed
         self._hour = hour
-        self._rows = 0
+        self.rows: int = 0
+        self.skipped: int = 0
         self._blocks: list[Block] = []
         self._gathered = 0
         self._file: AtomicFile | None = None
@@ -140,8 +169,11 @@ class ParquetSink:
                 file.abort()
                 raise
 
-        with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(create)
+        try:
+            await in_thread(create)
+        except BaseException:
+            await self.__aexit__(None, None, None)
+            raise
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
@@ -151,35 +183,50 @@ class ParquetSink:
             if self._file is not None:
                 self._file.abort()
 
-        with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(abort)
+        await in_thread(abort)
 
     async def write(self, block: Block) -> None:
-        """Take lines, each one row."""
+        """Take lines, each one row.
+
+        Raises:
+            ExportError: One of these, or of those before, cannot be read, and such rows are not left out; or the disk is full.
+        """
         self._blocks.append(block)
-        self._rows += block.rows
         self._gathered += len(block.text)
         if self._gathered >= PARQUET_HOP_BYTES:
             await self._hop()
 
     async def _hop(self) -> None:
         blocks, self._blocks, self._gathered = self._blocks, [], 0
-        writer = self._writer
-        if not blocks or writer is None:
-            return
 
-        def write() -> ExportError | None:
+        def write() -> None:
             for block in blocks:
-                try:
-                    writer.write(block.lines())
-                except UnreadableRowError as fault:
-                    return unreadable(block, fault.index, mask(fault.reason))
-            return None
+                self._take(block)
 
-        with anyio.CancelScope(shield=True):
-            error = await anyio.to_thread.run_sync(write)
-        if error is not None:
-            raise error
+        await in_thread(write)
+
+    def _take(self, block: Block) -> None:
+        """Hand a block to the writer; runs in a thread."""
+        writer = self._writer
+        if writer is None:
+            message = "write() outside the sink's own block"
+            raise RuntimeError(message)
+        rest: Iterator[bytes] | None = None
+        at = 0
+        while True:
+            try:
+                self.rows += writer.write_text(block.text, block.rows) if rest is None else writer.write(rest)
+            except UnreadableRowError as fault:
+                good, reason = fault.index, fault.reason
+            else:
+                return
+            if self._bad_rows == "raise":
+                raise unreadable(block, at + good, mask(reason))
+            self.rows += good
+            self.skipped += 1
+            at += good + 1
+            if rest is None:
+                rest = iter(block.lines()[at:])
 
     async def commit(self) -> ExportedFile:
         """Give it its name."""
@@ -193,9 +240,8 @@ class ParquetSink:
             writer.close()
             file.commit()
 
-        with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(commit)
-        return ExportedFile(str(self._path), self._hour, file.length, self._rows, file.sha256)
+        await in_thread(commit)
+        return ExportedFile(str(self._path), self._hour, file.length, self.rows, file.sha256)
 
 
 class _Uploaded(msgspec.Struct):
@@ -213,15 +259,12 @@ def hour_of(block: Block, window: Window) -> str:
     return hour_text(window.first) if window.hours == 1 else ""
 
 
-def by_hour(block: Block, window: Window) -> list[tuple[str, Block]]:
-    """Group lines by the hour they belong to, keeping their order.
+def by_hour(block: Block) -> list[tuple[str, Block]]:
+    """Group rows by the hour they were uploaded in, keeping their order.
 
     Raises:
-        ExportError: Neither the member's name nor a row says which hour it is.
+        ExportError: A row does not say which hour that is.
     """
-    hour = hour_of(block, window)
-    if hour:
-        return [(hour, block)]
     grouped: dict[str, list[bytes]] = {}
     for index, line in enumerate(block.lines()):
         try:
@@ -241,7 +284,16 @@ class HourFiles:
     were finished before a failure stay; each is complete. An async context manager.
     """
 
-    def __init__(self, folder: Path, format: RowFormat, *, is_gzipped: bool = True) -> None:  # noqa: A002 - the user's own word
+    def __init__(
+        self,
+        folder: Path,
+        format: RowFormat,  # noqa: A002 - the user's own word
+        *,
+        bad_rows: BadRows,
+        is_gzipped: bool = True,
+    ) -> None:
+        self._bad_rows: BadRows = bad_rows
+        self._sifter = RowSifter(bad_rows)
         self._is_gzipped = is_gzipped
         self._folder = folder
         self._format: RowFormat = format
@@ -250,6 +302,8 @@ class HourFiles:
         self._parts: dict[str, int] = {}
         self.files: list[ExportedFile] = []
         """The files that are complete."""
+        self.rows: int = 0
+        self.skipped: int = 0
 
     async def __aenter__(self) -> Self:
         return self
@@ -259,8 +313,24 @@ class HourFiles:
             await self._sink.__aexit__(kind, error, traceback)
             self._sink = None
 
-    async def write(self, hour: str, block: Block) -> None:
-        """Take lines of one hour."""
+    async def write(self, block: Block, window: Window) -> None:
+        """Take lines, each one row, of an answer to a window.
+
+        Raises:
+            ExportError: One cannot be read, and such rows are not left out; or the disk is full.
+        """
+        hour = hour_of(block, window)
+        if hour:
+            await self._write(hour, block)
+            return
+        good, skipped, error = self._sifter.sift(block)
+        if error is not None:
+            raise error
+        self.skipped += skipped
+        for own_hour, own in by_hour(good):
+            await self._write(own_hour, own)
+
+    async def _write(self, hour: str, block: Block) -> None:
         if self._sink is None or hour != self._hour:
             await self.finish()
             part = self._parts[hour] = self._parts.get(hour, 0) + 1
@@ -271,9 +341,9 @@ class HourFiles:
 
     def _sink_for(self, name: str, hour: str) -> LineSink:
         if self._format == "parquet":
-            return ParquetSink(self._folder / f"{name}.parquet", hour=hour)
+            return ParquetSink(self._folder / f"{name}.parquet", bad_rows=self._bad_rows, hour=hour)
         suffix = ".ndjson.gz" if self._is_gzipped else ".ndjson"
-        return NdjsonSink(self._folder / f"{name}{suffix}", is_gzipped=self._is_gzipped, hour=hour)
+        return NdjsonSink(self._folder / f"{name}{suffix}", is_gzipped=self._is_gzipped, bad_rows=self._bad_rows, hour=hour)
 
     async def finish(self) -> None:
         """Commit the file that is being written, if there is one."""
@@ -281,5 +351,7 @@ class HourFiles:
         if sink is not None:
             try:
                 self.files.append(await sink.commit())
+                self.rows += sink.rows
+                self.skipped += sink.skipped
             finally:
                 await sink.__aexit__(None, None, None)

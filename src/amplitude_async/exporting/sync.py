@@ -6,11 +6,9 @@ It is nothing but the hours of a range, a fetch that is idempotent for one hour,
 from __future__ import annotations
 
 from inspect import isawaitable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import anyio
-import anyio.to_thread
 
 from amplitude_async.errors import (
     ExportError,
@@ -22,12 +20,14 @@ from amplitude_async.errors import (
     TransportError,
     UnexpectedResponseError,
 )
+from amplitude_async.exporting.files import checked_path, in_thread
 from amplitude_async.exporting.manifest import HourRecord, Manifest
 from amplitude_async.exporting.plan import hour_number, hour_text
 from amplitude_async.exporting.sinks import NdjsonSink, ParquetSink
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
+    from pathlib import Path
 
     from amplitude_async.exporting.decoding import BadRows
     from amplitude_async.exporting.export import Export
@@ -116,15 +116,15 @@ async def fetch_hour(export: Export, folder: Path, format: SyncFormat, *, bad_ro
     hour = export.start
     path = folder / f"{hour}{SUFFIXES[format]}"
     if format == "zip":
-        saved = await export.save_verified(path)
+        saved = await export.save_verified(path, bad_rows=bad_rows)
         if saved is None:
             return HourRecord(hour, "empty", is_final=is_final)
         return HourRecord(hour, "done", path.name, saved.bytes, saved.rows or 0, saved.sha256, is_final)
-    sink: LineSink = (
-        ParquetSink(path, is_hashed=True, hour=hour)
-        if format == "parquet"
-        else NdjsonSink(path, is_gzipped=True, is_hashed=True, hour=hour)
-    )
+    sink: LineSink
+    if format == "parquet":
+        sink = ParquetSink(path, bad_rows=bad_rows, is_hashed=True, hour=hour)
+    else:
+        sink = NdjsonSink(path, is_gzipped=True, bad_rows=bad_rows, is_hashed=True, hour=hour)
     async with sink:
         await export.write_into(sink, bad_rows)
         if not export.counts.bytes:
@@ -174,7 +174,7 @@ class _Job:
                 group.start_soon(self._worker, group.cancel_scope)
         if self._fatal is not None:
             raise self._fatal
-        await anyio.to_thread.run_sync(self._manifest.tidy)
+        await in_thread(self._manifest.tidy)
         if self._failed:
             hour, first = next(iter(sorted(self._failed.items())))
             count = f"{len(self._failed)} of {len(self._hours)} hours"
@@ -218,8 +218,8 @@ class _Job:
         if record.state == "empty" and before is not None and before.state == "done":
             # What was there once is not taken away by an answer that says there is nothing.
             record = before._replace(is_final=record.is_final)
-        with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(self._manifest.add, record)
+        noted = record
+        await in_thread(lambda: self._manifest.add(noted))
         self._fetched += 1
         self._whole.add(hour)
         if record.state == "done":
@@ -271,21 +271,22 @@ async def run_sync(
     now: float,
 ) -> SyncReport:
     """Keep a folder up to date; see :meth:`amplitude_async.Export.sync`."""
-    if format not in SUFFIXES:
+    if not isinstance(format, str) or format not in SUFFIXES:
         message = f"format must be one of {', '.join(SUFFIXES)}, not {format!r:.40}"
         raise InvalidArgumentError(message, argument="format")
     if isinstance(at_once, bool) or not isinstance(at_once, int) or not 1 <= at_once <= MOST_AT_ONCE:
         message = f"at_once must be a whole number from 1 to {MOST_AT_ONCE}"
         raise InvalidArgumentError(message, argument="at_once")
-    path = Path(folder)
+    path = checked_path(folder, argument="folder")
     if format == "parquet":
         from amplitude_async.exporting.parquet import require  # noqa: PLC0415 - an extra
 
         require()
-    with anyio.CancelScope(shield=True):
-        manifest = await anyio.to_thread.run_sync(lambda: Manifest(path, project=project, format=format))
+    opened: list[Manifest] = []
     try:
-        return await _Job(export, manifest, format, bad_rows, now, progress).run(at_once)
+        # Remembered in the thread: nobody else would know of the lock if the caller were cancelled meanwhile.
+        await in_thread(lambda: opened.append(Manifest(path, project=project, format=format)))
+        return await _Job(export, opened[0], format, bad_rows, now, progress).run(at_once)
     finally:
-        with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(manifest.close)
+        for manifest in opened:
+            await in_thread(manifest.close)

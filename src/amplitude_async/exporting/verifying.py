@@ -9,6 +9,7 @@ from amplitude_async.exporting.decoding import RowSifter
 from amplitude_async.exporting.frames import ZipFrames
 
 if TYPE_CHECKING:
+    from amplitude_async.exporting.decoding import BadRows
     from amplitude_async.exporting.frames import ArchiveLimits
 
 __all__ = ["ArchiveCheck", "RowCheck"]
@@ -20,6 +21,7 @@ class ArchiveCheck:
     def __init__(self, limits: ArchiveLimits | None) -> None:
         self._frames = ZipFrames(limits)
         self.rows: int | None = None
+        self.skipped: int = 0
 
     @property
     def members(self) -> int:
@@ -46,10 +48,12 @@ class ArchiveCheck:
 class RowCheck:
     """Checks all that :class:`ArchiveCheck` does, the gzips within, and that every line is a JSON object; counts rows."""
 
-    def __init__(self, limits: ArchiveLimits | None) -> None:
-        self._reader = ArchiveReader(limits)
-        self._sifter = RowSifter("raise")
+    def __init__(self, limits: ArchiveLimits | None, bad_rows: BadRows = "raise") -> None:
+        self._reader = ArchiveReader(limits, bad_rows=bad_rows)
+        self._sifter = RowSifter(bad_rows)
         self.rows: int | None = 0
+        self.skipped: int = 0
+        """How many lines could not be read, where those are only counted."""
 
     @property
     def members(self) -> int:
@@ -70,10 +74,11 @@ class RowCheck:
         if block is None:
             return False
         if block.rows:
-            sifted = self._sifter.sift(block)
-            if sifted.error is not None:
-                raise sifted.error
-            self.rows = (self.rows or 0) + block.rows
+            good, skipped, error = self._sifter.sift(block)
+            if error is not None:
+                raise error
+            self.rows = (self.rows or 0) + good.rows
+            self.skipped += skipped
         return True
 
     def finish(self) -> None:
