@@ -30,10 +30,8 @@ Cells = tuple[Any, ...]
 A timestamp is still the text that was sent. The last cell is the ``_unknown`` column: JSON text or ``None``.
 """
 
-_ORDER: Final[tuple[Kind, ...]] = ("text", "timestamp", "json", "integer", "number", "boolean")
-
-LAYOUT: Final = (*sorted(COLUMNS, key=lambda column: _ORDER.index(column.kind)), UNKNOWN)
-"""The columns in the order of cells: all those of a kind next to each other, so that a kind can be converted in one piece."""
+LAYOUT: Final = (*COLUMNS, UNKNOWN)
+"""The columns in the order of cells. It is that of the keys in a row, in which a decoder finds each where it looks for it first."""
 
 _MOST_LEARNED: Final = 64
 """How many keys that are in no list the fast decoder is taught; rows with further ones are read key by key."""

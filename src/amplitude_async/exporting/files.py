@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 PathLike = str | os.PathLike[str]
 
-HOP_BYTES: Final = 512 << 10
+HOP_BYTES: Final = 1 << 20
 """How much is gathered for one hop into a thread."""
 GZIP: Final = 31
 GZIP_LEVEL: Final = 6

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
 from amplitude_async._protocol.masking import mask
 from amplitude_async.errors import ExportError
+from amplitude_async.exporting.inflating import crc32
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -165,6 +166,8 @@ class ZipFrames:
         self._buffer = b""
         self._view = memoryview(b"")
         self._at = 0
+        self._loose = b""
+        """What was held back of the bytes before the buffer, and turned out to be the member's."""
         self._start = 0
         """Where in the archive the buffer begins."""
         self._scanned = 0
@@ -202,9 +205,20 @@ class ZipFrames:
         self._start += self._at
         self._probed_at = -1
         self._scanned = max(0, self._scanned - self._at)
+        if self._ends_nothing(rest, data):
+            self._loose += rest
+            self._start += len(rest)
+            self._scanned = 0
+            rest = b""
         self._buffer = rest + data if rest else data
         self._view = memoryview(self._buffer)
         self._at = 0
+
+    def _ends_nothing(self, rest: bytes, data: bytes) -> bool:
+        """Say whether what was held back is nothing but the member's, so that the data behind it need not be copied to it."""
+        if self._state != self._searched or len(data) < _LONGEST_FORM + _SIGNATURE or len(rest) >= _LONGEST_FORM + _SIGNATURE:
+            return False
+        return _AFTER_MEMBER_PATTERN.search(rest + data[: _LONGEST_FORM + _SIGNATURE - 1]) is None
 
     def finish(self) -> None:
         """Say that no more bytes will come.
@@ -222,6 +236,9 @@ class ZipFrames:
         Raises:
             ExportError: The archive is damaged, names the member, or passes a limit.
         """
+        if self._loose:
+            loose, self._loose = self._loose, b""
+            return self._data(memoryview(loose))
         return self._state()
 
     def _damaged(self, what: str) -> NoReturn:
@@ -344,9 +361,9 @@ class ZipFrames:
         if self._probed_at < self._at:
             self._probed_at, self._probed_crc = self._at, self._crc
         certain = max(found - _LONGEST_FORM, self._probed_at)
-        self._probed_crc = zlib.crc32(self._view[self._probed_at : certain], self._probed_crc)
+        self._probed_crc = crc32(self._view[self._probed_at : certain], self._probed_crc)
         self._probed_at = certain
-        return zlib.crc32(self._view[certain:begin], self._probed_crc)
+        return crc32(self._view[certain:begin], self._probed_crc)
 
     def _deflated(self) -> Frame | None:
         """Give the bytes of a deflated member, the compression undone; its stream knows its own end."""
@@ -373,13 +390,13 @@ class ZipFrames:
         used = wanted - len(self._inflate.unused_data if self._inflate.eof else self._inflate.unconsumed_tail)
         self._count += used
         self._inflated += len(payload)
-        self._crc = zlib.crc32(payload, self._crc)
+        self._crc = crc32(payload, self._crc)
         self.check_ratio(self._inflated, self._count)
         return Frame(DATA, self._take(used), payload, member)
 
     def _data(self, raw: memoryview) -> Frame:
         self._count += len(raw)
-        self._crc = zlib.crc32(raw, self._crc)
+        self._crc = crc32(raw, self._crc)
         return Frame(DATA, raw, raw, self._member)
 
     def _trailer(self, member: Member) -> Frame | None:

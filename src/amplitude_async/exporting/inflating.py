@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["CORRUPT", "LONGEST_HEADER", "GzipInflater", "header_length", "inflaters", "new_gzip_inflater"]
+__all__ = ["CORRUPT", "LONGEST_HEADER", "GzipInflater", "crc32", "header_length", "inflaters", "new_gzip_inflater"]
 
 LONGEST_HEADER: Final = 128 << 10
 """How long a gzip's header may be: its extra field has at most 64 kB, and what else there is are a name and a comment."""
@@ -71,6 +71,17 @@ def inflaters() -> dict[str, tuple[Callable[[], GzipInflater], tuple[type[Except
     found["isal"] = (lambda: isal_zlib.decompressobj(_GZIP)), (igzip_lib.IsalError, isal_zlib.error, zlib.error)
     return found
 
+
+def _crc32() -> Callable[..., int]:
+    try:
+        from isal.isal_zlib import crc32  # noqa: PLC0415 - an extra
+    except ImportError:
+        from zlib import crc32  # noqa: PLC0415 - one of two
+    return crc32  # type: ignore[no-any-return,unused-ignore]  # isal has no types
+
+
+crc32: Callable[..., int] = _crc32()
+"""Sums up what is downloaded; isal's takes a fifth of the time of zlib's."""
 
 _chosen = list(inflaters().values())[-1]
 new_gzip_inflater: Callable[[], GzipInflater] = _chosen[0]

@@ -88,15 +88,11 @@ class _Sink:
         self.closed = True
 
 
-def _spans() -> dict[Kind, range]:
-    """Return where in LAYOUT the columns of each kind are."""
-    spans: dict[Kind, range] = {}
-    for at, (_, kind) in enumerate(LAYOUT[:-1]):
-        spans[kind] = range(spans[kind].start if kind in spans else at, at + 1)
-    return spans
-
-
-_SPANS: Final = _spans()
+_PLACES: Final[dict[Kind, list[int]]] = {
+    kind: [at for at, column in enumerate(LAYOUT[:-1]) if column.kind == kind]
+    for kind in dict.fromkeys(column.kind for column in COLUMNS)
+}
+"""Where in LAYOUT the columns of each kind are."""
 
 
 class _Batch(NamedTuple):
@@ -151,8 +147,8 @@ class _Arrow:
         columns = list(zip(*cells, strict=True))
         unknown: list[str | None] = list(columns[-1])
         arrays: dict[Kind, Any] = {}
-        for kind, span in _SPANS.items():
-            values = list(chain.from_iterable(columns[span.start : span.stop]))
+        for kind, places in _PLACES.items():
+            values = list(chain.from_iterable([columns[at] for at in places]))
             if kind == "json":
                 arrays[kind] = self._json(values)
             elif kind == "timestamp":
@@ -164,10 +160,10 @@ class _Arrow:
     def table(self, batches: Sequence[_Batch]) -> Any:  # noqa: ANN401 - a table of pyarrow's, which has no types
         """Join batches into one table, with each column in one piece, which is written faster; the batches are used up."""
         columns = {UNKNOWN.name: self.lib.concat_arrays([batch.unknown for batch in batches])}
-        for kind, span in _SPANS.items():
+        for kind, places in _PLACES.items():
             # Taken out, so that of one kind only there are two copies at a time.
             taken = [(batch.arrays.pop(kind), batch.rows) for batch in batches]
-            for place, at in enumerate(span):
+            for place, at in enumerate(places):
                 columns[LAYOUT[at].name] = self.lib.concat_arrays([array.slice(place * rows, rows) for array, rows in taken])
         return self.lib.Table.from_arrays([columns[name] for name in self.schema.names], schema=self.schema)
 
@@ -204,7 +200,7 @@ class _Arrow:
 
     def _instants_one_by_one(self, values: list[str | None], unknown: list[str | None]) -> Any:  # noqa: ANN401
         """Read timestamps in any spelling; what is none, or more precise than the column, goes into ``unknown``."""
-        names = [LAYOUT[at].name for at in _SPANS["timestamp"]]
+        names = [LAYOUT[at].name for at in _PLACES["timestamp"]]
         rows = len(unknown)
         micros: list[int | None] = []
         for at, text in enumerate(values):
