@@ -86,7 +86,7 @@ def client(variant: str, port: int, calls: int, callers: int, backend: str) -> N
         if variant == "ours":
             from amplitude_async import AsyncAmplitude
 
-            amplitude = AsyncAmplitude("key", base_url=url)
+            amplitude = AsyncAmplitude("key", base_url=url, share_requests=False)
 
             async def call() -> None:
                 await amplitude.track(EVENT)

@@ -26,6 +26,10 @@ def make(kind: type[AmplitudeError]) -> AmplitudeError:
         return kind("is wrong", path="events[3].a", argument="events")
     if issubclass(kind, errors.InvalidArgumentError):
         return kind("is wrong", argument="start")
+    if issubclass(kind, errors.OutboxLocked):
+        return kind("it failed", path="events.db")
+    if issubclass(kind, errors.OutboxStorageError):
+        return kind("it failed", path="events.db", detail="disk full")
     if issubclass(kind, (errors.ResponseError, errors.UnexpectedResponseError)):
         facts |= {"status": 418, "data": {"echo": "canary"}}
     if issubclass(kind, errors.ResponseError):
@@ -43,7 +47,7 @@ def drawn() -> dict[str, str]:
     tree: dict[str, str] = {}
     stack: list[tuple[int, str]] = []
     for line in (errors.__doc__ or "").splitlines():
-        match = re.match(r"( +)(\w+Error)\b", line)
+        match = re.match(r"( +)(\w+Error|Outbox\w+)\b", line)
         if match is None:
             continue
         depth = len(match[1])
@@ -68,6 +72,7 @@ def test_the_drawing_is_the_tree() -> None:
         (errors.InvalidArgumentError, ValueError),
         (errors.InvalidEventError, ValueError),
         (errors.RequestTimeoutError, TimeoutError),
+        (errors.OutboxClosed, errors.ClosedError),
     ],
 )
 def test_some_are_builtin_errors_too(kind: type[AmplitudeError], builtin: type[Exception]) -> None:

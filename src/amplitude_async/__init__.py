@@ -9,6 +9,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from amplitude_async._version import __version__
     from amplitude_async.client import AsyncAmplitude
+    from amplitude_async.delivery.hooks import Setback
+    from amplitude_async.delivery.ledger import Settlement
+    from amplitude_async.delivery.outbox import Outbox
+    from amplitude_async.delivery.receipts import OutboxReport, OutboxStats, Receipt
     from amplitude_async.errors import (
         AmplitudeError,
         AuthenticationError,
@@ -21,6 +25,11 @@ if TYPE_CHECKING:
         InvalidArgumentError,
         InvalidEventError,
         NotFoundError,
+        OutboxClosed,
+        OutboxError,
+        OutboxFull,
+        OutboxLocked,
+        OutboxStorageError,
         PartialDeliveryError,
         PayloadTooLargeError,
         RangeTooLargeError,
@@ -56,14 +65,25 @@ __all__ = [
     "InvalidArgumentError",
     "InvalidEventError",
     "NotFoundError",
+    "Outbox",
+    "OutboxClosed",
+    "OutboxError",
+    "OutboxFull",
+    "OutboxLocked",
+    "OutboxReport",
+    "OutboxStats",
+    "OutboxStorageError",
     "PartialDeliveryError",
     "PayloadTooLargeError",
     "RangeTooLargeError",
     "RateLimitedError",
+    "Receipt",
     "RedirectError",
     "RequestTimeoutError",
     "ResponseError",
     "ServerError",
+    "Setback",
+    "Settlement",
     "Timeout",
     "TransportError",
     "UnexpectedResponseError",
@@ -79,6 +99,12 @@ _HOMES = {
     "Export": "exporting.export",
     "ExportSettings": "hours",
     "ExportedEvent": "exporting.rows",
+    "Outbox": "delivery.outbox",
+    "OutboxReport": "delivery.receipts",
+    "OutboxStats": "delivery.receipts",
+    "Receipt": "delivery.receipts",
+    "Setback": "delivery.hooks",
+    "Settlement": "delivery.ledger",
     "Timeout": "options",
     "__version__": "_version",
     "export_hour": "hours",

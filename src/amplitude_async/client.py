@@ -15,12 +15,17 @@ from amplitude_async.resources import dashboard, ingestion
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import date
     from types import TracebackType
 
     from amplitude_async._io.transport.wire import HttpClient
     from amplitude_async._protocol.hosts import Api, Endpoint, Region
+    from amplitude_async.delivery.hooks import Setback
+    from amplitude_async.delivery.ledger import Overflow
+    from amplitude_async.delivery.opening import Durability
+    from amplitude_async.delivery.outbox import Outbox
+    from amplitude_async.delivery.receipts import Receipt
     from amplitude_async.events import EventInput
     from amplitude_async.exporting.export import Export, Incomplete
     from amplitude_async.exporting.frames import ArchiveLimits
@@ -83,6 +88,8 @@ class AsyncAmplitude:
         timeout: Seconds that one attempt may take (for streams: silence between bytes), or a :class:`Timeout`.
         max_retries: Attempts after the first, 2 by default.
         max_connections: Requests in flight at once; 50 by default, 8 on a client of your own.
+        share_requests: Let awaited uploads that wait at the same moment go out in one request; on by default. ``False`` gives a
+            request per call.
         trust_env: Take proxies and certificate files from the environment; off by default.
         allow_clear_text: Allow ``http://`` endpoints beyond loopback; off by default.
         http_client: An ``httpx.AsyncClient`` of your own, or anything with its ``build_request``, ``send`` and ``aclose``. It is
@@ -115,6 +122,7 @@ class AsyncAmplitude:
         timeout: float | Timeout | None = None,
         max_retries: int = DEFAULT_MAX_RETRIES,
         max_connections: int | None = None,
+        share_requests: bool = True,
         trust_env: bool = False,
         allow_clear_text: bool = False,
         http_client: HttpClient | None = None,
@@ -156,6 +164,7 @@ class AsyncAmplitude:
         )
         self._caller = Caller(Connection(settings), policy)
         self._defaults = Defaults(user_id, device_id, _session(session_id))
+        self._shares = share_requests
         self._is_view = False
 
     @staticmethod
@@ -198,6 +207,7 @@ class AsyncAmplitude:
         timeout: float | Timeout | _Unset = _UNSET,
         max_retries: int | _Unset = _UNSET,
         backoff: Backoff | _Unset = _UNSET,
+        share_requests: bool | _Unset = _UNSET,
         user_id: str | _Unset | None = _UNSET,
         device_id: str | _Unset | None = _UNSET,
         session_id: object = _UNSET,
@@ -208,6 +218,7 @@ class AsyncAmplitude:
             timeout: As for the client.
             max_retries: As for the client.
             backoff: As for the client.
+            share_requests: As for the client.
             user_id: As for the client; ``None`` takes the default away.
             device_id: The same.
             session_id: The same.
@@ -229,6 +240,7 @@ class AsyncAmplitude:
         view = object.__new__(type(self))
         view._caller = Caller(self._caller.connection, policy)
         view._defaults = defaults._replace(**changed)
+        view._shares = self._shares if isinstance(share_requests, _Unset) else share_requests
         view._is_view = True
         return view
 
@@ -241,6 +253,9 @@ class AsyncAmplitude:
 
         Lists longer than one request may carry (1,000 events, 900 kB) are split. Events that Amplitude refuses by name are taken
         out and the others sent again at once.
+
+        Calls that wait at the same moment share a request (``share_requests=False`` on the client or a view gives each its own); what
+        you get back, your deadline and your retries are your own. Events of one device, else user, arrive in the order of the calls.
 
         Args:
             events: One mapping or a list of mappings. Values may be anything that has a JSON form without loss: datetimes, Decimals,
@@ -261,7 +276,8 @@ class AsyncAmplitude:
 
         Amplitude's page: https://amplitude.com/docs/apis/analytics/http-v2
         """
-        return await ingestion.track(self._caller, events, options=options, defaults=self._defaults, stamp=stamp)
+        sharer = self._caller if self._shares else None
+        return await ingestion.track(self._caller, events, options=options, defaults=self._defaults, stamp=stamp, sharer=sharer)
 
     async def identify(self, identifications: EventInput | Iterable[EventInput]) -> Any:  # noqa: ANN401 - text or JSON
         """Change properties of one user, or of several, without an event.
@@ -301,6 +317,64 @@ class AsyncAmplitude:
         Amplitude's page: https://amplitude.com/docs/apis/analytics/group-identify
         """
         return await ingestion.group_identify(self._caller, identifications)
+
+    def outbox(  # noqa: PLR0913 - the settings of one object
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        folder: str | os.PathLike[str] | None = None,
+        api: Literal["http_v2", "batch"] = "http_v2",
+        options: Mapping[str, object] | None = None,
+        overflow: Overflow = "block",
+        max_bytes: int | None = None,
+        max_events: int | None = None,
+        durability: Durability = "power",
+        compress: bool = False,
+        linger: float = 0.1,
+        on_delivery: Callable[[Sequence[Receipt]], object] | None = None,
+        on_setback: Callable[[Setback], object] | None = None,
+    ) -> Outbox:
+        """Return an outbox: background delivery, for handlers that must not wait. asyncio only.
+
+        Nothing is opened here; use it as ``async with amplitude.outbox(...) as outbox``. Closing the client closes its outboxes first.
+
+        Args:
+            path: Keep events in this file until they are delivered. Left out: in memory.
+            folder: Keep them in a file of this folder, one for each process; files of processes that are gone are taken over.
+            api: ``"http_v2"``: up to 1,000 events and 900 kB a request; ``"batch"``: 2,000 and 8 MB, for backfills.
+            options: Amplitude's upload options, the same for all events; kept in the file.
+            overflow: Without room, ``"block"``: ``put`` waits and ``put_nowait`` refuses; ``"reject"``: both refuse;
+                ``"drop_newest"``, ``"drop_oldest"``: both accept, and an event is dropped and counted.
+            max_bytes: Room for pending events, 600 bytes each included: 64 MiB in memory, 1 GiB on disk by default.
+            max_events: How many events may be pending: 100,000 in memory; on disk only the bytes count.
+            durability: What an event survives once it is on the disk: ``"power"`` loss, or the end of the ``"process"`` (quicker).
+            compress: Send gzip bodies. Off by default: Amplitude documents it for no ingestion endpoint.
+            linger: Seconds that an event waits for others to share its request.
+            on_delivery: Called with receipts whose events were settled; plain or async. What it raises is logged.
+            on_setback: Called with a :class:`Setback` whenever delivery is held up; plain or async.
+
+        Raises:
+            ConfigurationError: An option makes no sense.
+            InvalidArgumentError: ``options`` is no mapping of JSON values.
+        """
+        from amplitude_async.delivery.choosing import choose  # noqa: PLC0415 - who only awaits calls does not load the outbox
+        from amplitude_async.delivery.outbox import Outbox  # noqa: PLC0415 - as above
+
+        chosen = choose(
+            path=path,
+            folder=folder,
+            api=api,
+            options=options,
+            overflow=overflow,
+            max_bytes=max_bytes,
+            max_events=max_events,
+            durability=durability,
+            compress=compress,
+            linger=linger,
+            on_delivery=on_delivery,
+            on_setback=on_setback,
+        )
+        return Outbox(self._caller, self._defaults, chosen)
 
     async def user_search(self, user: str | int) -> UserSearch:
         """Find users by Amplitude id, device id, user id, or the beginning of a user id.

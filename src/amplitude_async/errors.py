@@ -18,6 +18,11 @@
         ServerError                 5xx
       UnexpectedResponseError       2xx, but not what the API documents: .status .data
       PartialDeliveryError          some events of a list were accepted, some were not: .delivered .failed
+      OutboxError                   background delivery could not take, keep or hand back events
+        OutboxFull                  no room, and waiting for it was not asked for or took too long
+        OutboxClosed                used after closing (also a ClosedError)
+        OutboxLocked                another process, or another outbox here, drains this file; .path
+        OutboxStorageError          the disk refused, or holds what this outbox must not use; .path .detail
       ExportError                   a damaged or cut archive, a row that cannot be read: .member .line
         ExportStorageError          a file of it cannot be written: the disk is full, or forbids it
 
@@ -47,6 +52,11 @@ __all__ = [
     "InvalidArgumentError",
     "InvalidEventError",
     "NotFoundError",
+    "OutboxClosed",
+    "OutboxError",
+    "OutboxFull",
+    "OutboxLocked",
+    "OutboxStorageError",
     "Outcome",
     "PartialDeliveryError",
     "PayloadTooLargeError",
@@ -336,6 +346,51 @@ class PartialDeliveryError(AmplitudeError):
         super().__init__(message, outcome=outcome, insert_ids=insert_ids, request=request)
         self.delivered = tuple(delivered)
         self.failed = dict(failed)
+
+
+class OutboxError(AmplitudeError):
+    """Background delivery could not take, keep or hand back events."""
+
+
+class OutboxFull(OutboxError):  # noqa: N818 - named as queue.Full is
+    """The outbox has no room for the event, which was not accepted."""
+
+
+class OutboxClosed(OutboxError, ClosedError):  # noqa: N818 - named as queue.ShutDown is
+    """The outbox was used after closing."""
+
+
+class OutboxLocked(OutboxError):  # noqa: N818 - says what is so, as its neighbours do
+    """Another process, or another outbox of this one, drains the file.
+
+    Attributes:
+        path: The file.
+    """
+
+    path: str = ""
+
+    def __init__(self, message: str, *, path: str = "") -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class OutboxStorageError(OutboxError):
+    """The disk refused (full, read-only, no such folder), or the file is one that this outbox must not use.
+
+    What was being accepted was not accepted; what was accepted before is still there.
+
+    Attributes:
+        path: The file.
+        detail: What the system or SQLite said.
+    """
+
+    path: str = ""
+    detail: str = ""
+
+    def __init__(self, message: str, *, path: str = "", detail: str = "") -> None:
+        super().__init__(message)
+        self.path = path
+        self.detail = detail
 
 
 class ExportError(AmplitudeError):

@@ -107,6 +107,28 @@ def good(connection: Connection) -> None:
         connection.send(response())
 
 
+def ruled(rule: Callable[[list[dict[str, Any]]], tuple[int, Any]], *, seconds: float = 0.0) -> Step:
+    """Serve requests until the client goes, each answered by a rule over its events; what gets a 200 counts as ingested."""
+
+    def step(connection: Connection) -> None:
+        while connection.read_request():
+            events = sent_events(connection.request)
+            status, data = rule(events)
+            if seconds:
+                connection.server.stopped.wait(seconds)
+            if status == 200:
+                connection.accept_events()
+            body = data if isinstance(data, bytes) else json.dumps(data).encode()
+            connection.send(response(status, body))
+
+    return step
+
+
+def taken(events: list[dict[str, Any]]) -> tuple[int, Any]:
+    """Answer as Amplitude does when all is well."""
+    return 200, {"code": 200, "server_upload_time": 1, "payload_size_bytes": 1, "events_ingested": len(events)}
+
+
 def stall(connection: Connection) -> None:
     """Read and say nothing until the server stops."""
     connection.read_request()

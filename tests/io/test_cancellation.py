@@ -49,7 +49,8 @@ async def test_2000_cancelled_calls_leave_every_slot(way: str, anyio_backend: st
     rng = random.Random(1)
     cancelled = 0
     with ScriptedServer(slowly) as server:
-        async with AsyncAmplitude("key", base_url=server.url, max_connections=8, timeout=5) as amplitude:
+        # A request per call: calls that share requests do not contend for connections.
+        async with AsyncAmplitude("key", base_url=server.url, max_connections=8, timeout=5, share_requests=False) as amplitude:
 
             async def by_scope() -> None:
                 nonlocal cancelled

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any, assert_type
 
 import httpx
 
-from amplitude_async import AsyncAmplitude, Backoff, Export, ExportedEvent, PartialDeliveryError, RateLimitedError, Timeout
+from amplitude_async import (
+    AsyncAmplitude,
+    Backoff,
+    Export,
+    ExportedEvent,
+    Outbox,
+    OutboxReport,
+    OutboxStats,
+    PartialDeliveryError,
+    RateLimitedError,
+    Receipt,
+    Setback,
+    Settlement,
+    Timeout,
+)
 
 
 async def uses() -> None:
@@ -39,3 +54,24 @@ def reads(error: PartialDeliveryError, limited: RateLimitedError) -> None:
     """Read the facts of errors."""
     assert_type(error.delivered, tuple[int, ...])
     assert_type(limited.retry_after, float | None)
+
+
+async def delivers(amplitude: AsyncAmplitude) -> None:
+    """Use an outbox."""
+
+    async def tell(receipts: Sequence[Receipt]) -> None:
+        assert_type(receipts[0].outcome, Settlement | None)
+
+    def warn(setback: Setback) -> None:
+        assert_type(setback.wait, float)
+
+    async with amplitude.outbox("events.db", on_delivery=tell, on_setback=warn, overflow="drop_oldest") as outbox:
+        assert_type(outbox, Outbox)
+        receipt = await outbox.put({"event_type": "x", "user_id": "u"})
+        assert_type(receipt, Receipt)
+        assert_type(await receipt, Settlement)
+        assert_type(await receipt.stored(), bool)
+        assert_type(outbox.put_nowait({"event_type": "x"}).insert_id, str)
+        assert_type(await outbox.flush(timeout=5), bool)
+        assert_type(outbox.stats(), OutboxStats)
+        assert_type(await outbox.aclose(), OutboxReport)

@@ -6,6 +6,7 @@ behind that queue for slots, and later calls starve.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import time
@@ -15,16 +16,15 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import anyio
-import sniffio
 
-from amplitude_async._io.tasks import OwnedTask, OwnedTasks
+from amplitude_async._io.tasks import OwnedTask, OwnedTasks, on_trio
 from amplitude_async._io.transport.answers import OpenStream
 from amplitude_async._io.transport.wire import Wire
 from amplitude_async._protocol.call import query_text
 from amplitude_async._protocol.masking import secret_forms
-from amplitude_async._protocol.verdict import Failure, Reply, Verdict, finished, judge
+from amplitude_async._protocol.verdict import Doubts, Failure, Reply, RetryBudget, Verdict, finished, judge
 from amplitude_async._version import __version__
-from amplitude_async.errors import ClosedError, ConfigurationError, RequestSummary
+from amplitude_async.errors import ClosedError, ConfigurationError, RequestSummary, UnexpectedResponseError
 from amplitude_async.options import (
     DEFAULT_MAX_CONNECTIONS,
     FOREIGN_MAX_CONNECTIONS,
@@ -37,12 +37,14 @@ from amplitude_async.options import (
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+    from amplitude_async._io.sharing import Shared, Sharing
     from amplitude_async._io.transport.door import Transport
     from amplitude_async._io.transport.wire import HttpClient
     from amplitude_async._protocol.call import Call, Kind
     from amplitude_async._protocol.hosts import Api, Endpoint
+    from amplitude_async._protocol.uploads import Event
 
 __all__ = ["Caller", "Connection", "Policy", "Settings", "Stream"]
 
@@ -51,6 +53,8 @@ CLOSE_SECONDS: Final = 10.0
 """How long closing waits for requests in flight, by default."""
 CONNECT_SHARE: Final = 0.9
 """Connecting may take this share of an attempt: a deadline that cancels a TLS handshake strands its socket."""
+
+_LOG: Final = logging.getLogger("amplitude_async.io")
 
 
 class Settings(NamedTuple):
@@ -115,6 +119,11 @@ class Connection:
         self._transport: Transport | None = None
         self._streams: set[Stream] = set()
         self.openings: set[Opening] = set()
+        self.doubts = Doubts()
+        self.budget = RetryBudget()
+        self.sharing: Sharing | None = None
+        self.before_closing: list[Callable[[float], Awaitable[object]]] = []
+        """What else ends with the connection, and first: outboxes, shared requests."""
         self._home: object = None
         self._pid = os.getpid()
         self._shut: anyio.Event | None = None
@@ -133,14 +142,18 @@ class Connection:
             message = "The client is closed; make a new one."
             raise ClosedError(message)
 
-    def enter(self) -> tuple[Transport, Slots]:
-        """Return the transport and the slots, made on first use.
+    def bind(self, *, may_be_closing: bool = False) -> None:
+        """Bind to this event loop and process, or see that it is the one already bound to.
+
+        Args:
+            may_be_closing: What was accepted before closing may still be sent.
 
         Raises:
             ClosedError: The client is closed.
-            ConfigurationError: It is used on a second event loop, or an extra is missing.
+            ConfigurationError: It is used on a second event loop.
         """
-        self.check_open()
+        if not may_be_closing:
+            self.check_open()
         if self._pid != os.getpid():
             self._forget()
         home = _event_loop()
@@ -149,6 +162,18 @@ class Connection:
         elif self._home is not home:
             message = "The client belongs to the event loop of its first use; make one client for each event loop."
             raise ConfigurationError(message)
+
+    def enter(self, *, may_be_closing: bool = False) -> tuple[Transport, Slots]:
+        """Return the transport and the slots, made on first use.
+
+        Args:
+            may_be_closing: As for :meth:`bind`.
+
+        Raises:
+            ClosedError: The client is closed.
+            ConfigurationError: It is used on a second event loop, or an extra is missing.
+        """
+        self.bind(may_be_closing=may_be_closing)
         if self._transport is None or self.slots is None:
             chosen = self.settings
             size = chosen.max_connections
@@ -171,7 +196,7 @@ class Connection:
         """Say whether this is the process and the running event loop of its first use."""
         try:
             return self._pid == os.getpid() and self._home is not None and self._home is _event_loop()
-        except (sniffio.AsyncLibraryNotFoundError, RuntimeError):
+        except RuntimeError:
             return False
 
     def _forget(self) -> None:
@@ -180,6 +205,8 @@ class Connection:
         self._home = self._transport = self.slots = self._shut = None
         self.tasks = OwnedTasks()
         self._streams = set()
+        self.before_closing = []
+        self.sharing = None
         self.openings = set()
 
     def keep(self, stream: Stream) -> None:
@@ -194,8 +221,7 @@ class Connection:
         """Refuse new calls, let those in flight end (at most so long), then close every connection. Safe to call again."""
         is_first = not self.is_closed
         self.is_closed = True
-        transport = self._transport
-        if transport is None or self._pid != os.getpid() or self._home is not _event_loop():
+        if self._home is None or self._pid != os.getpid() or self._home is not _event_loop():
             return
         if not is_first:
             if self._shut is not None:
@@ -205,23 +231,27 @@ class Connection:
         try:
             # A cancelled caller must not leave sockets behind; both steps are bounded.
             with anyio.CancelScope(shield=True):
+                for end in tuple(self.before_closing):
+                    await end(seconds)
+                transport = self._transport
                 for opening in tuple(self.openings):
                     opening.give_up()
                 for stream in tuple(self._streams):
                     warnings.warn(f"{stream!r} was left open; use 'async with' or aclose()", ResourceWarning, stacklevel=4)
                     await stream.aclose()
-                if not await self.tasks.join(seconds):
+                if not await self.tasks.join(seconds) and transport is not None:
                     # Their sockets go, and they end by the error that this gives them.
                     await transport.aclose()
                     await self.tasks.join(CLOSE_SECONDS)
-                await transport.aclose()
+                if transport is not None:
+                    await transport.aclose()
         finally:
             self._shut.set()
 
 
 def _event_loop() -> object:
     """Return what tells this event loop from every other."""
-    if sniffio.current_async_library() == "trio":
+    if on_trio():
         import trio  # noqa: PLC0415 - only where trio runs already
 
         return trio.lowlevel.current_trio_token()
@@ -348,6 +378,15 @@ class Caller:
         """Return the texts that must appear in no message."""
         return self.connection.secrets()
 
+    async def share(self, events: Sequence[Event], parts: Sequence[Sequence[int]], options: bytes | None) -> Shared:
+        """Upload events in requests that others of this client may share; see :mod:`amplitude_async._io.sharing`."""
+        from amplitude_async._io.sharing import Sharing  # noqa: PLC0415 - not before it is needed, and it names this room
+
+        self.connection.bind()
+        if self.connection.sharing is None:
+            self.connection.sharing = Sharing(self.connection)
+        return await self.connection.sharing.upload(self, events, parts, options)
+
     def fingerprint(self) -> str:
         """Return what tells the project from others: a keyed hash, so that no key can be told from it."""
         api_key = self.connection.settings.credentials["api_key"]
@@ -395,19 +434,21 @@ class Caller:
         verdicts: list[Verdict] = []
         while True:
             transport, slots = self.connection.enter()
+            self.connection.budget.note(is_retry=bool(verdicts))
             verdict = await self._attempt(call, transport, slots, limits, deadline, len(verdicts) + 1)
             if verdict.error is None:
+                self.connection.budget.succeeded()
                 return verdict
             verdicts.append(verdict)
-            wait = self._wait_before_next(verdicts, deadline)
+            wait = self.wait_before_next(verdicts, deadline)
             if wait is None:
-                raise finished(verdicts, call, self._summary(call, len(verdicts)))
+                raise finished(verdicts, call, self.summary(call, len(verdicts)))
             await backoff.sleep(wait)
 
-    def _wait_before_next(self, verdicts: list[Verdict], deadline: float) -> float | None:
+    def wait_before_next(self, verdicts: list[Verdict], deadline: float) -> float | None:
         """Return how long to wait before another attempt, ``None`` if there is none."""
         last = verdicts[-1]
-        if not last.may_retry or len(verdicts) > self.policy.max_retries:
+        if not last.may_retry or len(verdicts) > self.policy.max_retries or not self.connection.budget.allows:
             return None
         backoff = self.policy.backoff
         wait = backoff.delay(len(verdicts))
@@ -421,15 +462,15 @@ class Caller:
         patience = min(limits.pool, limits.attempt, deadline - clock())
         if not is_stream and not await slots.take(patience):
             reason = f"no free connection within {patience:.3g} s; all {slots.total} are in use"
-            return self._judged(call, Failure("timeout", is_sent=False, reason=reason))
+            return self.judged(call, Failure("timeout", is_sent=False, reason=reason))
         limit = min(limits.attempt, deadline - clock())
         if limit <= 0:
             if not is_stream:
                 slots.give_back()
-            return self._judged(call, Failure("timeout", is_sent=False, reason="the time for the whole call is over"))
+            return self.judged(call, Failure("timeout", is_sent=False, reason="the time for the whole call is over"))
 
-        async def exchange(_: OwnedTask[Reply | Failure]) -> Reply | Failure:
-            return await transport.exchange(self._wire(call, limits, limit), limit)
+        async def exchange(_: OwnedTask[Verdict]) -> Verdict:
+            return await self.exchange(transport, call, limits, limit)
 
         async def open_stream(owned: OwnedTask[OpenStream | Reply | Failure]) -> OpenStream | Reply | Failure:
             opened: OpenStream | Reply | Failure | None = None
@@ -458,17 +499,41 @@ class Caller:
             owned.abandon = abandon
             answer = await owned.wait()
             if isinstance(answer, OpenStream):
-                return Verdict(value=Stream(self.connection, answer, call, self._summary(call, number)))
-            return self._judged(call, answer)
-        return self._judged(call, await self.tasks.spawn(exchange, slots.give_back).wait())
+                return Verdict(value=Stream(self.connection, answer, call, self.summary(call, number)))
+            return self.judged(call, answer)
+        return await self.tasks.spawn(exchange, slots.give_back).wait()
 
-    def _judged(self, call: Call, answer: Reply | Failure) -> Verdict:
+    async def exchange(self, transport: Transport, call: Call, limits: Limits, limit: float) -> Verdict:
+        """Send one request, or the same once more if its answer contradicts it, within ``limit`` seconds. Runs in an owned task."""
+        clock = self.policy.backoff.clock
+        end = clock() + limit
+        verdict = self.judged(call, await transport.exchange(self._wire(call, limits, limit), limit))
+        doubts = self.connection.doubts
+        if verdict.error is not None or not doubts.sends_again(verdict.doubt):
+            return verdict
+        if doubts.warns(clock()):
+            _LOG.warning("an upload was answered by a contradiction (%s); it is sent once more", verdict.doubt)
+        await transport.drop_idle()
+        limit = end - clock()
+        if limit <= 0:
+            message = f"Amplitude answered 200, but the answer contradicts the upload ({verdict.doubt})"
+            return Verdict(error=UnexpectedResponseError(message, status=200), outcome="unknown", may_retry=True)
+        again = self.judged(call, await transport.exchange(self._wire(call, limits, limit), limit))
+        if again.error is not None:
+            # The first answer may have been true.
+            return again._replace(outcome="unknown")
+        doubts.confirmed(again.doubt)
+        return again
+
+    def judged(self, call: Call, answer: Reply | Failure) -> Verdict:
+        """Say what one attempt came to."""
         return judge(call, answer, now=time.time(), secrets=self.connection.secrets)
 
     def _endpoint(self, call: Call) -> Endpoint:
         return self.connection.settings.endpoints[call.api]
 
-    def _summary(self, call: Call, attempts: int) -> RequestSummary:
+    def summary(self, call: Call, attempts: int) -> RequestSummary:
+        """Say what was asked of whom, without anything secret."""
         endpoint = self._endpoint(call)
         return RequestSummary(call.method, endpoint.origin, f"{endpoint.prefix}{call.path}", attempts)
 
@@ -491,7 +556,7 @@ class Caller:
             headers["Authorization"] = f"Basic {b64encode(pair).decode()}"
         if call.body is not None:
             body = call.body.render(revealed)
-            headers["Content-Type"] = call.body.content_type
+            headers |= call.body.headers
         query = f"?{query_text(call.query)}" if call.query else ""
         timeouts = {
             "connect": min(limits.connect, limit * CONNECT_SHARE),

@@ -21,9 +21,19 @@ from amplitude_async.errors import ClosedError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-__all__ = ["OwnedTask", "OwnedTasks"]
+    import trio
+
+__all__ = ["Alarm", "OwnedTask", "OwnedTasks", "Signal", "on_trio"]
 
 T = TypeVar("T")
+
+
+def on_trio() -> bool:
+    """Say which of the two loops runs here; a callback of asyncio's is in no task, which sniffio does not take for an answer."""
+    try:
+        return sniffio.current_async_library() == "trio"
+    except sniffio.AsyncLibraryNotFoundError:
+        return False
 
 
 class OwnedTask(Generic[T]):
@@ -100,7 +110,7 @@ class OwnedTasks:
             release: Called once at its end, even if it never began.
         """
         owned: OwnedTask[T] = OwnedTask(release)
-        if sniffio.current_async_library() == "trio":
+        if on_trio():
             import trio  # noqa: PLC0415 - only where trio runs already
 
             trio.lowlevel.spawn_system_task(owned.run, work, self, name="amplitude_async request", context=contextvars.copy_context())
@@ -127,3 +137,83 @@ class OwnedTasks:
                     self._idle = anyio.Event()
                 await self._idle.wait()
         return self.alive == 0
+
+
+class Signal:
+    """Wakes one waiter, once; cheaper than an event, since thousands of calls a second wait for one.
+
+    Make it in the task that will wait.
+    """
+
+    __slots__ = ("_event", "_future")
+
+    def __init__(self) -> None:
+        self._future: asyncio.Future[None] | None = None
+        self._event: anyio.Event | None = None
+        if on_trio():
+            self._event = anyio.Event()
+        else:
+            self._future = asyncio.get_running_loop().create_future()
+
+    def set(self) -> None:
+        """Wake the waiter, if it is still there."""
+        if self._event is not None:
+            self._event.set()
+        elif self._future is not None and not self._future.done():
+            self._future.set_result(None)
+
+    async def wait(self) -> None:
+        """Wait until it is set."""
+        if self._event is not None:
+            await self._event.wait()
+        elif self._future is not None:
+            await self._future
+
+
+class Alarm:
+    """Calls a function at a time, without a task that somebody would have to wait for.
+
+    Make it in a task of the event loop that it is for.
+
+    Args:
+        ring: What to call; it must not raise.
+    """
+
+    def __init__(self, ring: Callable[[], None]) -> None:
+        self._ring = ring
+        self._loop = None if on_trio() else asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._scope: trio.CancelScope | None = None
+        self.due: float | None = None
+        """When it rings, on whatever clock its owner uses; ``None`` if it is not set."""
+
+    def set(self, seconds: float, due: float) -> None:
+        """Ring after so many seconds, in place of any earlier setting."""
+        self.cancel()
+        self.due = due
+        seconds = max(seconds, 0.0)
+        if self._loop is not None:
+            self._timer = self._loop.call_later(seconds, self._rings)
+            return
+        import trio  # noqa: PLC0415 - only where trio runs already
+
+        scope = self._scope = trio.CancelScope()
+        trio.lowlevel.spawn_system_task(self._wait, seconds, scope, name="amplitude_async alarm")
+
+    async def _wait(self, seconds: float, scope: trio.CancelScope) -> None:
+        with scope:
+            await anyio.sleep(seconds)
+        if not scope.cancelled_caught and self._scope is scope:
+            self._rings()
+
+    def _rings(self) -> None:
+        self._timer = self._scope = self.due = None
+        self._ring()
+
+    def cancel(self) -> None:
+        """Do not ring."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._scope is not None:
+            self._scope.cancel()
+        self._timer = self._scope = self.due = None

@@ -5,13 +5,14 @@ A Call holds no key. The body is rendered with it at the moment of sending, so t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+import zlib
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 from urllib.parse import quote
 
 from amplitude_async._protocol.codec import MalformedError, decode, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from amplitude_async._protocol.hosts import Api
 
@@ -27,26 +28,39 @@ __all__ = [
     "read_upload_answer",
 ]
 
+GZIP_LEVEL: Final = 1
+"""The quickest: events shrink to a tenth even so, and 900 kB cost the event loop a few milliseconds."""
+GZIP_WINDOW: Final = 31
+"""The largest window, with gzip's own header."""
+
 Kind = Literal["ingestion", "query", "stream"]
 Credential = Literal["in_body", "project"]
 """``in_body``: the project's API key in the body. ``project``: HTTP Basic with API key and secret key."""
 
 
 class Upload(NamedTuple):
-    """A JSON body of events: ``{"api_key": ..., "events": [...], "options": ...}``."""
+    """A JSON body of events: ``{"api_key": ..., "events": [...], "options": ...}``; packed with gzip if asked for."""
 
-    events: tuple[bytes, ...]
+    events: Sequence[bytes]
     options: bytes | None = None
+    is_compressed: bool = False
 
     @property
-    def content_type(self) -> str:
+    def headers(self) -> dict[str, str]:
         """What the body is."""
-        return "application/json"
+        described = {"Content-Type": "application/json"}
+        if self.is_compressed:
+            described["Content-Encoding"] = "gzip"
+        return described
 
     def render(self, api_key: str) -> bytes:
         """Return the bytes that go on the wire."""
         options = b"" if self.options is None else b',"options":' + self.options
-        return b'{"api_key":' + encode(api_key) + b',"events":[' + b",".join(self.events) + b"]" + options + b"}"
+        plain = b'{"api_key":' + encode(api_key) + b',"events":[' + b",".join(self.events) + b"]" + options + b"}"
+        if not self.is_compressed:
+            return plain
+        packer = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, GZIP_WINDOW)
+        return packer.compress(plain) + packer.flush()
 
 
 class Form(NamedTuple):
@@ -55,9 +69,9 @@ class Form(NamedTuple):
     fields: tuple[tuple[str, str], ...]
 
     @property
-    def content_type(self) -> str:
+    def headers(self) -> dict[str, str]:
         """What the body is."""
-        return "application/x-www-form-urlencoded"
+        return {"Content-Type": "application/x-www-form-urlencoded"}
 
     def render(self, api_key: str) -> bytes:
         """Return the bytes that go on the wire."""
@@ -78,6 +92,7 @@ class Call(NamedTuple):
         query: Decoded names and values, in order.
         body: The body, without its key.
         insert_ids: The ids of the events it carries.
+        events: How many events an upload carries, so that an answer that counts others can be told; 0 if it is none.
         final: Statuses after which it is not sent again, although others of their kind would be.
     """
 
@@ -91,6 +106,7 @@ class Call(NamedTuple):
     query: tuple[tuple[str, str], ...] = ()
     body: Upload | Form | None = None
     insert_ids: tuple[str, ...] = ()
+    events: int = 0
     final: frozenset[int] = frozenset()
 
     def __repr__(self) -> str:
@@ -122,11 +138,7 @@ def read_upload_answer(body: bytes) -> dict[str, Any]:
     Raises:
         MalformedError: It is not a JSON object, or not one that can be trusted.
     """
-    answer = read_json_object(body, strict=True)
-    if answer.get("code", 200) != 200:  # noqa: PLR2004 - Amplitude repeats the status here
-        message = f"its code is {answer['code']!r:.20}"
-        raise MalformedError(message)
-    return answer
+    return read_json_object(body, strict=True)
 
 
 def read_text_or_json(body: bytes) -> Any:  # noqa: ANN401 - this is where JSON enters
@@ -138,4 +150,8 @@ def read_text_or_json(body: bytes) -> Any:  # noqa: ANN401 - this is where JSON 
     text = body.decode("utf-8-sig", "replace").strip()
     if text in {"success", '"success"'}:
         return "success"
-    return read_upload_answer(body)
+    answer = read_json_object(body, strict=True)
+    if answer.get("code", 200) != 200:  # noqa: PLR2004 - Amplitude repeats the status here
+        message = f"its code is {answer['code']!r:.20}"
+        raise MalformedError(message)
+    return answer

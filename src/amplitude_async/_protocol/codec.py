@@ -85,7 +85,7 @@ def encode_text(value: object) -> str:
     return encode(value).decode()
 
 
-def _is_plain(value: object, depth: int) -> bool:
+def _is_plain(value: object, depth: int) -> bool:  # noqa: PLR0911 - the quickest way through the types
     kind = type(value)
     if kind is str or kind is int or kind is bool or value is None:
         return True
@@ -105,7 +105,13 @@ def _is_plain(value: object, depth: int) -> bool:
                 return False
         return True
     if kind is list:
-        return all(_is_plain(item, depth - 1) for item in value)  # type: ignore[attr-defined]  # as above
+        for item in value:  # type: ignore[attr-defined]  # as above
+            inner = type(item)
+            if inner is str or inner is int or inner is bool:
+                continue
+            if not _is_plain(item, depth - 1):
+                return False
+        return True
     return False
 
 

@@ -7,14 +7,19 @@
    repeatable.
 4. Everything else is Amplitude's final word (``rejected``). No redirect is followed.
 5. If any attempt of a call was ``unknown``, the call as a whole is.
+6. A 2xx to an upload that speaks of another number of events, or of another code, than the request leaves ``doubt``: it goes once
+   more, and the second such answer counts. After three in a row the double sending stops: that server just counts otherwise.
+
+Of a request of many events, an answer may also say which of them are at fault; see :func:`fate_of`.
 
 Retry advice: https://amplitude.com/docs/apis/analytics/http-v2
 """
 
 from __future__ import annotations
 
+import copy
 import re
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeVar
 
 from amplitude_async import errors
 from amplitude_async._protocol.codec import MalformedError, decode
@@ -26,7 +31,20 @@ if TYPE_CHECKING:
     from amplitude_async._protocol.call import Call
     from amplitude_async.errors import Outcome, RequestSummary
 
-__all__ = ["Failure", "Reply", "Verdict", "judge", "retry_after", "sift"]
+__all__ = [
+    "Doubts",
+    "Failure",
+    "Fate",
+    "Reply",
+    "RetryBudget",
+    "Verdict",
+    "copied",
+    "fate_of",
+    "judge",
+    "pause_after",
+    "retry_after",
+    "sift",
+]
 
 MAX_HINT: Final = 600.0
 """A server's wish to wait is honoured up to 10 minutes."""
@@ -34,6 +52,7 @@ MAX_HINT: Final = 600.0
 NOT_SENT: Final = frozenset({429, 503})
 RETRIED: Final = frozenset({408, 425, 429})
 FIRST_SERVER_ERROR: Final = 500
+OK: Final = 200
 
 
 class Reply(NamedTuple):
@@ -82,13 +101,15 @@ class Verdict(NamedTuple):
         outcome: What became of the data in this attempt.
         may_retry: Whether another attempt may be made.
         wait: Seconds that the answer asked to wait, or ``None``.
+        doubt: What a success contradicts the request in; ``""`` if nothing.
     """
 
     value: Any = None
-    error: errors.TransportError | errors.ResponseError | errors.UnexpectedResponseError | None = None
+    error: errors.AmplitudeError | None = None
     outcome: Outcome = "rejected"
     may_retry: bool = False
     wait: float | None = None
+    doubt: str = ""
 
 
 def judge(call: Call, answer: Reply | Failure, *, now: float, secrets: Callable[[], Iterable[str]]) -> Verdict:
@@ -106,7 +127,8 @@ def judge(call: Call, answer: Reply | Failure, *, now: float, secrets: Callable[
         fault = answer.fault
         if not fault:
             try:
-                return Verdict(value=call.reads(answer.body))
+                value = call.reads(answer.body)
+                return Verdict(value=value, doubt=_contradiction(value, call.events) if call.events else "")
             except MalformedError as malformed:
                 fault = str(malformed)
         return _unreadable(call, answer, fault, secrets())
@@ -122,6 +144,74 @@ def judge(call: Call, answer: Reply | Failure, *, now: float, secrets: Callable[
     error = _refusal(answer, now=now, secrets=tuple(secrets()))
     wait = error.retry_after if isinstance(error, errors.RateLimitedError) else retry_after(answer.headers, now=now)
     return Verdict(error=error, outcome=outcome, may_retry=may_retry, wait=wait)
+
+
+def _contradiction(value: object, count: int) -> str:
+    """Say in what an answer contradicts an upload of ``count`` events; its sizes are not judged."""
+    if not isinstance(value, dict):
+        return ""
+    code, ingested = value.get("code", OK), value.get("events_ingested", count)
+    if code != OK:
+        return f"its code is {code!r:.20}"
+    if isinstance(ingested, int) and not isinstance(ingested, bool) and ingested != count:
+        return f"it speaks of {ingested} events, {count} were sent"
+    return ""
+
+
+class Doubts:
+    """Remembers how often a server contradicted what it was sent, so that double sending ends if it always does."""
+
+    LIMIT: Final = 3
+    WARN_EVERY: Final = 60.0
+
+    def __init__(self) -> None:
+        self._in_a_row = 0
+        self._warned_at: float | None = None
+
+    def sends_again(self, doubt: str) -> bool:
+        """Say whether an upload goes once more after this first answer."""
+        if not doubt:
+            self._in_a_row = 0
+            return False
+        return self._in_a_row < self.LIMIT
+
+    def confirmed(self, doubt: str) -> None:
+        """Note the second answer to the same upload."""
+        self._in_a_row = self._in_a_row + 1 if doubt else 0
+
+    def warns(self, now: float) -> bool:
+        """Say whether a warning is due; at most one a minute is."""
+        if self._warned_at is not None and now - self._warned_at < self.WARN_EVERY:
+            return False
+        self._warned_at = now
+        return True
+
+
+class RetryBudget:
+    """How many retries one client may make: what a failing server gets stays below 1.1 x the first attempts plus 100 requests.
+
+    Attributes:
+        left: Retries that may still be made.
+    """
+
+    MOST: Final = 100.0
+    EARNED: Final = 0.1
+
+    def __init__(self) -> None:
+        self.left = self.MOST
+
+    def note(self, *, is_retry: bool) -> None:
+        """Note a request."""
+        self.left = max(self.left - 1, 0.0) if is_retry else min(self.left + self.EARNED, self.MOST)
+
+    def succeeded(self) -> None:
+        """Note that the server is well: what it may be asked grows again."""
+        self.left = min(self.left + 1, self.MOST)
+
+    @property
+    def allows(self) -> bool:
+        """Whether another retry may be made."""
+        return self.left >= 1
 
 
 def _no_answer(call: Call, failure: Failure) -> Verdict:
@@ -251,12 +341,13 @@ class Sifted(NamedTuple):
     rest: Literal["resend", "halve", "stop"]
 
 
-_INDEX_MAPS: Final = (
-    "events_with_invalid_fields",
-    "events_with_missing_fields",
-    "events_missing_required_fields",
-    "events_with_invalid_id_lengths",
-)
+_MAP_WORDS: Final = {
+    "events_with_invalid_fields": "invalid field",
+    "events_with_missing_fields": "missing field",
+    "events_missing_required_fields": "missing field",
+    "events_with_invalid_id_lengths": "invalid length",
+}
+_INDEX_MAPS: Final = tuple(_MAP_WORDS)
 
 
 def sift(error: errors.AmplitudeError, count: int) -> Sifted:
@@ -287,9 +378,112 @@ def sift(error: errors.AmplitudeError, count: int) -> Sifted:
     return Sifted(nothing, "halve")
 
 
-def finished(
-    verdicts: Sequence[Verdict], call: Call, request: RequestSummary
-) -> errors.TransportError | errors.ResponseError | errors.UnexpectedResponseError:
+class Fate(NamedTuple):
+    """What becomes of the events of one request.
+
+    Attributes:
+        rest: What becomes of those that nothing else below names.
+            ``delivered``; ``resend``: at once, nothing is wrong with them; ``halve``: they are too much for one request, and one alone
+            for any; ``bisect``: one of them is at fault and the answer does not say which, so one alone is the culprit; ``refused``:
+            the request as such is refused for good; ``retry``: the same again after a wait; ``pause``: it is about the key, the
+            address or TLS, so nothing gets through until somebody changes that: keep them and probe now and then.
+        rejected: Why each event was refused that the answer names; final.
+        throttled: Positions whose user or device sends too fast: nothing of theirs goes for a while.
+        throttled_ids: The users and devices that the answer calls too fast.
+        quota_ids: Users and devices whose quota of the day is used up.
+        wait: Seconds that the answer asks to wait, or ``None``.
+    """
+
+    rest: Literal["delivered", "resend", "halve", "bisect", "refused", "retry", "pause"]
+    rejected: Mapping[int, str] = {}
+    throttled: frozenset[int] = frozenset()
+    throttled_ids: frozenset[str] = frozenset()
+    quota_ids: frozenset[str] = frozenset()
+    wait: float | None = None
+
+
+_SUSPICIOUS: Final = frozenset({403, 422})
+"""403 comes from a firewall that dislikes some content, so it may be about one event of many, as a 422 is.
+
+https://amplitude.com/docs/apis/analytics/http-v2
+"""
+
+
+def fate_of(verdict: Verdict, count: int) -> Fate:
+    """Say what an answer means for each event of an upload.
+
+    Args:
+        verdict: What the attempt came to.
+        count: How many events the request carried.
+    """
+    error = verdict.error
+    if error is None:
+        return Fate("delivered")
+    if isinstance(error, errors.PayloadTooLargeError):
+        return Fate("halve")
+    if isinstance(error, errors.RateLimitedError):
+        return _throttled(error, count, verdict.wait)
+    if isinstance(error, errors.BadRequestError):
+        return _bad_request(error, count, verdict.wait)
+    if isinstance(error, errors.ResponseError) and error.status in _SUSPICIOUS:
+        return Fate("bisect")
+    if isinstance(error, (errors.AuthenticationError, errors.RedirectError)):
+        return Fate("pause", wait=verdict.wait)
+    if verdict.may_retry:
+        return Fate("retry", wait=verdict.wait)
+    # Without an answer and not to be repeated: TLS said no.
+    return Fate("refused" if isinstance(error, errors.ResponseError) else "pause", wait=verdict.wait)
+
+
+def _throttled(error: errors.RateLimitedError, count: int, wait: float | None) -> Fate:
+    members = error.data if isinstance(error.data, dict) else {}
+    quota = {*_mapping(members.get("exceeded_daily_quota_users")), *_mapping(members.get("exceeded_daily_quota_devices"))}
+    named = frozenset(index for index in error.throttled_events if index < count)
+    ids = frozenset({*error.throttled_users, *error.throttled_devices} - quota)
+    if not named and not ids and not quota:
+        return Fate("retry", wait=wait)
+    return Fate("resend", throttled=named, throttled_ids=ids, quota_ids=frozenset(quota), wait=wait)
+
+
+def _bad_request(error: errors.BadRequestError, count: int, wait: float | None) -> Fate:
+    members = error.data if isinstance(error.data, dict) else {}
+    rejected: dict[int, str] = {}
+    for name in _INDEX_MAPS:
+        for field, listed in _mapping(members.get(name)).items():
+            for index in _indices(listed):
+                if index < count:
+                    rejected.setdefault(index, f"{_MAP_WORDS[name]}: {mask(str(field), limit=60)}")
+    for index in _indices(members.get("silenced_events")):
+        if index < count:
+            rejected.setdefault(index, "its device is silenced")
+    throttled = frozenset(index for index in _indices(members.get("throttled_events")) if index < count and index not in rejected)
+    if rejected or throttled:
+        return Fate("resend", rejected, throttled, wait=wait)
+    return Fate("refused" if isinstance(members.get("missing_field"), str) else "bisect")
+
+
+def pause_after(wait: float | None, own: float, *, least: float = 1.0) -> float:
+    """Return how long all sending waits: a server's hint between ``least`` seconds and ten minutes, else our own backoff."""
+    return own if wait is None else min(max(wait, least, own), MAX_HINT)
+
+
+ErrorT = TypeVar("ErrorT", bound=errors.AmplitudeError)
+
+
+def copied(error: ErrorT, insert_ids: Sequence[str], outcome: Outcome | None) -> ErrorT:
+    """Return the same error about other events: one answer may be about the events of many callers."""
+    same = copy.copy(error)
+    if isinstance(error, (errors.ResponseError, errors.UnexpectedResponseError)) and isinstance(same, type(error)):
+        # Left out of pickles, and so of copies.
+        same.data = error.data
+        if isinstance(error, errors.ResponseError) and isinstance(same, errors.ResponseError):
+            same.headers = error.headers
+    same.outcome = outcome
+    same.insert_ids = tuple(insert_ids)
+    return same
+
+
+def finished(verdicts: Sequence[Verdict], call: Call, request: RequestSummary) -> errors.AmplitudeError:
     """Return the error of the last attempt, with the facts of the call as a whole."""
     error = verdicts[-1].error
     if error is None:

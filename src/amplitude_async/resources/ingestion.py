@@ -6,15 +6,15 @@ https://amplitude.com/docs/apis/analytics/group-identify
 
 from __future__ import annotations
 
-import copy
 from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypedDict
 from urllib.parse import quote
 
-from amplitude_async._protocol.call import Call, Form, Upload, read_text_or_json, read_upload_answer
+from amplitude_async._protocol.call import Call, Form, read_text_or_json
 from amplitude_async._protocol.codec import UnencodableError, encode
-from amplitude_async._protocol.verdict import sift
+from amplitude_async._protocol.uploads import HTTP_V2, upload_call
+from amplitude_async._protocol.verdict import copied, sift
 from amplitude_async.errors import (
     AmplitudeError,
     BadRequestError,
@@ -22,22 +22,28 @@ from amplitude_async.errors import (
     InvalidEventError,
     PartialDeliveryError,
     PayloadTooLargeError,
-    ResponseError,
 )
 from amplitude_async.events import Defaults, as_list, has_unrepeatable_operation, prepare
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from amplitude_async._protocol.call import Kind
     from amplitude_async.errors import Outcome
 
-__all__ = ["Packed", "Runner", "TrackResult", "group_identify", "identify", "pack_events", "track"]
+__all__ = [
+    "Packed",
+    "Runner",
+    "Sharer",
+    "TrackResult",
+    "encoded_options",
+    "group_identify",
+    "identify",
+    "pack_event",
+    "pack_events",
+    "track",
+]
 
-MAX_EVENTS: Final = 1000
-"""Events in one request: documented as fewer than 2,000 (one page) or at most 2,000 (another)."""
-MAX_BODY_BYTES: Final = 900_000
-"""Documented as under 1 MB, which may mean 10^6 or 2^20."""
 MAX_EVENT_BYTES: Final = 999_000
 """One event alone; beyond this no request could carry it."""
 MAX_IDENTIFICATIONS: Final = 1000
@@ -70,6 +76,29 @@ class Runner(Protocol):
         """Send a call, return what its answer says."""
 
 
+class Outcomes(Protocol):
+    """What became of the events of a call that shared its requests."""
+
+    @property
+    def answer(self) -> dict[str, Any] | None:
+        """What Amplitude said, ``None`` if it took none of them."""
+
+    @property
+    def delivered(self) -> Sequence[int]:
+        """Positions that Amplitude took."""
+
+    @property
+    def failed(self) -> dict[int, AmplitudeError]:
+        """The errors of the others."""
+
+
+class Sharer(Protocol):
+    """What can upload events together with those of other calls."""
+
+    async def share(self, events: Sequence[Packed], parts: Sequence[Sequence[int]], options: bytes | None) -> Outcomes:
+        """Upload events, dealt out to requests; say what became of each."""
+
+
 class Packed(NamedTuple):
     """One item, checked and encoded once.
 
@@ -78,12 +107,14 @@ class Packed(NamedTuple):
         size: What it takes of a request, in bytes.
         insert_id: Its id, ``""`` if it has none.
         is_repeatable: Whether sending it twice does no harm.
+        identity: Whose it is: its device, else its user.
     """
 
     body: bytes
     size: int
     insert_id: str
     is_repeatable: bool
+    identity: str = ""
 
 
 def _encoded(item: Mapping[str, Any], path: str) -> bytes:
@@ -105,16 +136,29 @@ def pack_events(events: object, *, defaults: Defaults, stamp: Callable[[], tuple
     Raises:
         InvalidEventError: Anything is wrong with any of them; names the place.
     """
-    packed: list[Packed] = []
-    for index, item in enumerate(as_list(events, name="events")):
-        path = f"events[{index}]"
-        event = prepare(item, path=path, defaults=defaults, needs_event_type=True, stamp=stamp)
-        body = _encoded(event, path)
-        if len(body) > MAX_EVENT_BYTES:
-            message = f"is {len(body):,} bytes of JSON; Amplitude takes less than 1 MB"
-            raise InvalidEventError(message, path=path)
-        packed.append(Packed(body, len(body) + 1, str(event["insert_id"]), is_repeatable=True))
-    return packed
+    items = as_list(events, name="events")
+    return [pack_event(item, f"events[{index}]", defaults=defaults, stamp=stamp) for index, item in enumerate(items)]
+
+
+def pack_event(item: Mapping[str, Any], path: str, *, defaults: Defaults, stamp: Callable[[], tuple[str, int]]) -> Packed:
+    """Check and encode one event.
+
+    Args:
+        item: The event.
+        path: Where it stands, for errors.
+        defaults: The client's ids.
+        stamp: Gives an insert id and the time in ms.
+
+    Raises:
+        InvalidEventError: Anything is wrong with it; names the place.
+    """
+    event = prepare(item, path=path, defaults=defaults, needs_event_type=True, stamp=stamp)
+    body = _encoded(event, path)
+    if len(body) > MAX_EVENT_BYTES:
+        message = f"is {len(body):,} bytes of JSON; Amplitude takes less than 1 MB"
+        raise InvalidEventError(message, path=path)
+    identity = event["device_id"] if "device_id" in event else event["user_id"]
+    return Packed(body, len(body) + 1, str(event["insert_id"]), is_repeatable=True, identity=str(identity))
 
 
 def _pack_identifications(items: list[Mapping[str, Any]], defaults: Defaults) -> list[Packed]:
@@ -196,7 +240,7 @@ async def _deliver(
             if not isinstance(error, (BadRequestError, PayloadTooLargeError)):
                 # It is about the key, the server or the line, so the rest would fare no better.
                 for rest in pending:
-                    failed |= dict.fromkeys(rest, _copied(error, [packed[index] for index in rest], "not_sent"))
+                    failed |= dict.fromkeys(rest, copied(error, _ids_of(packed[index] for index in rest), "not_sent"))
                 break
     if failed:
         raise _summed_up(sorted(delivered), dict(sorted(failed.items())), packed)
@@ -211,18 +255,13 @@ async def _answer_or_error(runner: Runner, call: Call, deadline: float, answers:
     return None
 
 
-def _copied(error: AmplitudeError, items: Sequence[Packed], outcome: Outcome | None) -> AmplitudeError:
-    same = copy.copy(error)
-    if isinstance(error, ResponseError) and isinstance(same, ResponseError):
-        same.data, same.headers = error.data, error.headers
-    same.outcome = outcome
-    same.insert_ids = tuple(item.insert_id for item in items if item.insert_id)
-    return same
+def _ids_of(items: Iterable[Packed]) -> list[str]:
+    return [item.insert_id for item in items if item.insert_id]
 
 
 def _summed_up(delivered: list[int], failed: dict[int, AmplitudeError], packed: Sequence[Packed]) -> AmplitudeError:
     first = next(iter(failed.values()))
-    insert_ids = [packed[index].insert_id for index in failed if packed[index].insert_id]
+    insert_ids = _ids_of(packed[index] for index in failed)
     outcomes = [error.outcome for error in failed.values()]
     # The one that asks for the most care: what may have arrived, then what may be sent again, then what is final.
     outcome = next((one for one in _BY_CARE if one in outcomes), first.outcome)
@@ -232,7 +271,7 @@ def _summed_up(delivered: list[int], failed: dict[int, AmplitudeError], packed: 
         return first
     message = f"{len(delivered)} of {len(packed)} were accepted; position {next(iter(failed))} failed: {first}"
     # The answer was about a whole request; each position's error is about its own event.
-    own = {index: _copied(error, [packed[index]], error.outcome) for index, error in failed.items()}
+    own = {index: copied(error, _ids_of((packed[index],)), error.outcome) for index, error in failed.items()}
     return PartialDeliveryError(
         message, delivered=delivered, failed=own, outcome=outcome, insert_ids=insert_ids, request=first.request
     )
@@ -245,25 +284,32 @@ async def track(
     options: object,
     defaults: Defaults,
     stamp: Callable[[], tuple[str, int]],
+    sharer: Sharer | None = None,
 ) -> TrackResult:
-    """Upload events; see :meth:`amplitude_async.AsyncAmplitude.track`."""
+    """Upload events; see :meth:`amplitude_async.AsyncAmplitude.track`.
+
+    Args:
+        runner: Sends requests of this call alone.
+        events: One mapping or a list of them.
+        options: Amplitude's upload options.
+        defaults: The client's ids.
+        stamp: Gives an insert id and the time in ms.
+        sharer: Sends them in requests that other calls may share, in place of the runner.
+    """
     packed = pack_events(events, defaults=defaults, stamp=stamp)
-    encoded_options = _encoded_options(options)
+    chosen = encoded_options(options)
+    parts = split(packed, max_count=HTTP_V2.max_events, max_bytes=HTTP_V2.max_bytes)
+    if sharer is not None:
+        shared = await sharer.share(packed, parts, chosen)
+        if shared.failed:
+            raise _summed_up(list(shared.delivered), dict(sorted(shared.failed.items())), packed)
+        taken: TrackResult = shared.answer  # type: ignore[assignment]  # all were delivered, so there is an answer
+        return taken
 
     def build(items: list[Packed]) -> Call:
-        return Call(
-            api="ingestion",
-            kind="ingestion",
-            method="POST",
-            path="/2/httpapi",
-            credential="in_body",
-            reads=read_upload_answer,
-            repeatable=True,
-            body=Upload(tuple(item.body for item in items), encoded_options),
-            insert_ids=tuple(item.insert_id for item in items),
-        )
+        return upload_call([item.body for item in items], [item.insert_id for item in items], chosen)
 
-    answers = await _deliver(runner, packed, split(packed, max_count=MAX_EVENTS, max_bytes=MAX_BODY_BYTES), build)
+    answers = await _deliver(runner, packed, parts, build)
     result: TrackResult = answers[-1]
     if len(answers) > 1:
         # Each request counted its own; the call's count is theirs together.
@@ -271,7 +317,12 @@ async def track(
     return result
 
 
-def _encoded_options(options: object) -> bytes | None:
+def encoded_options(options: object) -> bytes | None:
+    """Encode Amplitude's upload options.
+
+    Raises:
+        InvalidArgumentError: They are not a mapping of JSON values.
+    """
     if options is None:
         return None
     if not isinstance(options, Mapping):
@@ -301,12 +352,12 @@ def _form_call(path: str, items: list[Packed]) -> Call:
 async def identify(runner: Runner, identifications: object, *, defaults: Defaults) -> Any:  # noqa: ANN401 - text or JSON
     """Upload identifications; see :meth:`amplitude_async.AsyncAmplitude.identify`."""
     packed = _pack_identifications(as_list(identifications, name="identifications"), defaults)
-    parts = split(packed, max_count=MAX_IDENTIFICATIONS, max_bytes=MAX_BODY_BYTES)
+    parts = split(packed, max_count=MAX_IDENTIFICATIONS, max_bytes=HTTP_V2.max_bytes)
     return (await _deliver(runner, packed, parts, lambda items: _form_call("/identify", items)))[-1]
 
 
 async def group_identify(runner: Runner, identifications: object) -> Any:  # noqa: ANN401 - text or JSON
     """Upload group identifications; see :meth:`amplitude_async.AsyncAmplitude.group_identify`."""
     packed = _pack_groups(as_list(identifications, name="identifications"))
-    parts = split(packed, max_count=MAX_IDENTIFICATIONS, max_bytes=MAX_BODY_BYTES)
+    parts = split(packed, max_count=MAX_IDENTIFICATIONS, max_bytes=HTTP_V2.max_bytes)
     return (await _deliver(runner, packed, parts, lambda items: _form_call("/groupidentify", items)))[-1]

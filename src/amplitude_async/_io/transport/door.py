@@ -201,6 +201,12 @@ class Transport:
                         await quietly(response.aclose)
                     await quietly(close)
 
+    async def drop_idle(self) -> None:
+        """Close the connections that are not in use: who answers there is not to be trusted. Another client's are its own."""
+        drop = getattr(getattr(self._client, "_direct", None), "drop_idle", None)
+        if drop is not None:
+            await quietly(drop)
+
     async def aclose(self) -> None:
         """Close what was built here; a client of the user's own is left open."""
         if self._owns_client:

@@ -111,6 +111,12 @@ def slot_transport(module: Any) -> Any:  # noqa: ANN401, C901 - two small classe
                     request.stream.was_sent_before = True
             return await slot.transport.handle_async_request(request)
 
+        async def drop_idle(self) -> None:
+            idle = [slot for slots in self._idle.values() for slot in slots]
+            self._idle.clear()
+            for slot in idle:
+                await self._discard(slot)
+
         async def aclose(self) -> None:
             slots, self._slots = self._slots, set()
             self._idle.clear()

@@ -1,0 +1,1 @@
+"""Background delivery: the outbox, its books, and what it keeps on disk. asyncio only."""

@@ -1,0 +1,334 @@
+"""The durable side of an outbox: what is on disk, and what of it is in the queue with its bytes.
+
+An outbox on disk may hold far more than memory should. So it is in one of two states:
+
+- *live*: every waiting event is in the queue; a new one goes there at once, and to the disk.
+- *behind*: some wait on the disk alone. A new one goes to the disk, lets go of its bytes, and is read back when its turn comes.
+
+Rows are read in the order of their numbers, which is the order of acceptance; the cursor is the last row whose event is in the
+queue. Rows beyond it that are in the queue already, because they were put there while it was live, are remembered so that none is
+loaded twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import bisect
+import logging
+from collections import deque
+from typing import TYPE_CHECKING, Final
+from weakref import WeakValueDictionary
+
+from amplitude_async.delivery.ledger import OnDisk, wake_all
+from amplitude_async.delivery.sqlite import Row
+from amplitude_async.errors import OutboxError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from amplitude_async.delivery.ledger import Entry, Ledger
+    from amplitude_async.delivery.sqlite import SQLiteStore
+    from amplitude_async.errors import AmplitudeError
+
+__all__ = ["Shelf"]
+
+_LOG: Final = logging.getLogger("amplitude_async.outbox")
+
+WINDOW_BYTES: Final = 16 << 20
+"""What the queue of a durable outbox holds in memory, 600 bytes an event included; the rest waits on the disk."""
+UNSTORED_BYTES: Final = 64 << 20
+"""What may be on its way to the disk."""
+PAGE_ROWS: Final = 2000
+PAGE_BYTES: Final = 4 << 20
+APPEND_BYTES: Final = 1 << 20
+ENTRY_BYTES: Final = 600
+
+
+class Shelf:
+    """Keeps the queue and the store in step.
+
+    Args:
+        store: The file.
+        ledger: The books.
+        enqueue: Lets an event wait in the queue.
+        accepted: Is told when an event that waited for the disk is stored.
+        failed: Is told when an event could not be stored.
+        make: Makes an entry for a row whose receipt nobody holds.
+        loaded: Is told when there is more in the queue.
+    """
+
+    def __init__(
+        self,
+        store: SQLiteStore,
+        ledger: Ledger,
+        *,
+        enqueue: Callable[[Entry], None],
+        accepted: Callable[[Entry], None],
+        failed: Callable[[Entry, AmplitudeError], None],
+        make: Callable[[Row], Entry],
+        loaded: Callable[[], None],
+    ) -> None:
+        self.store: SQLiteStore = store
+        self.is_behind: bool = False
+        self.unstored_bytes: int = 0
+        self._ledger = ledger
+        self._enqueue = enqueue
+        self._accepted = accepted
+        self._failed = failed
+        self._make = make
+        self._loaded = loaded
+        self._loop = asyncio.get_running_loop()
+        self._buffer: list[Entry] = []
+        self._buffer_bytes = 0
+        self._unstored: deque[Entry] = deque()
+        """Accepted while behind, and not stored yet, or never."""
+        self._receipts: WeakValueDictionary[int, OnDisk] = WeakValueDictionary()
+        """Of events that are on the disk alone, those whose receipt somebody still holds."""
+        self._cursor = 0
+        self._ahead: set[int] = set()
+        self._queued_bytes = 0
+        self._runs: list[tuple[int, int, int]] = []
+        """First and last row of events that this process accepted one after another, and the serial of the first."""
+        self._damaged = 0
+        self._loading: asyncio.Task[None] | None = None
+        self._is_closed = False
+        store.on_arrival = self._arrived
+
+    def start(self) -> None:
+        """Take on what the file holds."""
+        found = self.store.found
+        if found.waiting_rows:
+            self._ledger.recover(found.waiting_rows, found.waiting_bytes)
+            self.is_behind = True
+        self._damaged = found.damaged_rows
+        self._arrived(self.store.unheard)
+        self.needs_more()
+
+    # To the disk
+
+    def append(self, entry: Entry) -> OnDisk:
+        """Store an event, and let it wait in the queue if everything before it does; never waits.
+
+        Raises:
+            OutboxClosed: The store is closed.
+        """
+        if not self.is_behind and self._queued_bytes > WINDOW_BYTES:
+            self.is_behind = True
+        disk = entry.disk = OnDisk(is_queued=not self.is_behind)
+        size = entry.size + ENTRY_BYTES
+        self.unstored_bytes += size
+        if disk.is_queued:
+            self._queued_bytes += size
+            self._enqueue(entry)
+        else:
+            self._unstored.append(entry)
+        if not self._buffer:
+            # Everybody who stores something in this turn of the loop shares one hand-over.
+            self._loop.call_soon(self._hand_over)
+        self._buffer.append(entry)
+        self._buffer_bytes += entry.size
+        if self._buffer_bytes > APPEND_BYTES:
+            self._hand_over()
+        return disk
+
+    def _hand_over(self) -> None:
+        entries, self._buffer, self._buffer_bytes = self._buffer, [], 0
+        if not entries:
+            return
+        rows = [Row(0, one.identity, "event", one.insert_id, one.accepted_ms, one.first_unknown_ms, one.body) for one in entries]
+        try:
+            future = self.store.append(rows)
+        except OutboxError as error:
+            self._not_stored(entries, error)
+            return
+        future.add_done_callback(lambda done: self._stored(entries, done))
+
+    def _stored(self, entries: Sequence[Entry], done: asyncio.Future[list[int]]) -> None:
+        if done.cancelled():
+            return
+        error = done.exception()
+        if error is not None:
+            self._not_stored(entries, error if isinstance(error, OutboxError) else OutboxError("the event could not be stored"))
+            return
+        settled: list[int] = []
+        for entry, row_id in zip(entries, done.result(), strict=True):
+            disk = entry.disk
+            self.unstored_bytes -= entry.size + ENTRY_BYTES
+            if disk is None:
+                continue
+            disk.row_id = row_id
+            if entry.settlement is not None:
+                # It was quicker than the disk.
+                self._skip(row_id)
+                if entry.settlement.status == "set_aside":
+                    self.store.set_aside((row_id,), entry.settlement.reason, entry.accepted_ms)
+                else:
+                    settled.append(row_id)
+            else:
+                self._place(entry, disk, row_id)
+                self._accepted(entry)
+                self._note_run(row_id, entry.serial)
+            wake_all(disk.stored)
+        if settled and not self._is_closed:
+            self.store.settle(settled)
+        self.needs_more()
+
+    def _place(self, entry: Entry, disk: OnDisk, row_id: int) -> None:
+        """Note where a stored event is: in the queue, or on the disk alone."""
+        if disk.is_queued:
+            self._skip(row_id)
+            return
+        if self._unstored and self._unstored[0] is entry:
+            self._unstored.popleft()
+        entry.body = b""
+        self._receipts[row_id] = disk
+
+    def _skip(self, row_id: int) -> None:
+        """Never load this row: its event is in the queue, or settled."""
+        if self.is_behind:
+            self._ahead.add(row_id)
+        else:
+            self._cursor = row_id
+
+    def _not_stored(self, entries: Sequence[Entry], error: AmplitudeError) -> None:
+        for entry in entries:
+            self.unstored_bytes -= entry.size + ENTRY_BYTES
+            disk = entry.disk
+            if disk is None:
+                continue
+            disk.error = error
+            self._failed(entry, error)
+            wake_all(disk.stored)
+
+    # From the disk
+
+    def needs_more(self) -> None:
+        """Read on, if there is more on the disk and room in the queue."""
+        if self.is_behind and self._loading is None and not self._is_closed and self._queued_bytes < WINDOW_BYTES // 2:
+            self._loading = self._loop.create_task(self._load())
+
+    async def _load(self) -> None:
+        try:
+            rows = await self.store.page(self._cursor, PAGE_ROWS, PAGE_BYTES)
+        except OutboxError as error:
+            if not self._is_closed:
+                _LOG.error("the outbox file %s could not be read (%s); trying again", self.store.path, error)
+            await asyncio.sleep(1.0)
+            rows = None
+        finally:
+            self._loading = None
+        if self._is_closed:
+            return
+        self._count_damage()
+        if rows:
+            for row in rows:
+                self._cursor = row.id
+                if row.id in self._ahead:
+                    self._ahead.discard(row.id)
+                    continue
+                self._load_row(row)
+            self._loaded()
+        elif rows is not None:
+            self._catch_up()
+        self.needs_more()
+
+    def _load_row(self, row: Row) -> None:
+        entry = self._make(row)
+        entry.serial = self._serial_of(row.id)
+        entry.disk = self._receipts.pop(row.id, None) or OnDisk(row_id=row.id)
+        entry.disk.is_queued = True
+        entry.first_unknown_ms = row.first_unknown_ms
+        self._queued_bytes += entry.size + ENTRY_BYTES
+        self._enqueue(entry)
+
+    def _catch_up(self) -> None:
+        """Everything stored is in the queue: put what is on its way behind it, and be live."""
+        for entry in self._unstored:
+            if entry.disk is not None and entry.settlement is None and not entry.is_withdrawn:
+                entry.disk.is_queued = True
+                self._queued_bytes += entry.size + ENTRY_BYTES
+                self._enqueue(entry)
+        self._unstored.clear()
+        self._cursor = max(self._cursor, max(self._ahead, default=0))
+        self._ahead.clear()
+        self._runs.clear()
+        self.is_behind = False
+        self._loaded()
+
+    def _count_damage(self) -> None:
+        damaged = self.store.counts.damaged_rows
+        if damaged > self._damaged:
+            self._ledger.lose(damaged - self._damaged)
+            self._damaged = damaged
+
+    def _arrived(self, events: int) -> None:
+        """Take on rows that came to wait by themselves."""
+        # Their size is told by the totals alone; the books take an average.
+        counts = self.store.counts
+        average = counts.waiting_bytes // counts.waiting_rows if counts.waiting_rows else 0
+        self._new_rows(events, average * events, are_new=True)
+
+    def revived(self, events: int) -> None:
+        """Take on rows that were set aside and wait again."""
+        counts = self.store.counts
+        average = counts.waiting_bytes // counts.waiting_rows if counts.waiting_rows else 0
+        self._new_rows(events, average * events, are_new=False)
+
+    def _new_rows(self, events: int, size: int, *, are_new: bool) -> None:
+        if not events:
+            return
+        self._ledger.recover(events, size, are_new=are_new)
+        self.is_behind = True
+        self.needs_more()
+
+    # Serials of rows whose entry is gone
+
+    def _note_run(self, row_id: int, serial: int) -> None:
+        if not self.is_behind:
+            # Every entry is in the queue, and knows its own.
+            self._runs.clear()
+        if self._runs:
+            first, last, known = self._runs[-1]
+            if row_id == last + 1 and row_id - first == serial - known:
+                self._runs[-1] = (first, row_id, known)
+                return
+        self._runs.append((row_id, row_id, serial))
+
+    def _serial_of(self, row_id: int) -> int:
+        """Return the serial of a row; 0 for rows that others accepted: every flush waits for those."""
+        index = bisect.bisect_right(self._runs, row_id, key=lambda run: run[0]) - 1
+        if index < 0:
+            return 0
+        first, last, serial = self._runs[index]
+        return serial + row_id - first if row_id <= last else 0
+
+    # Out
+
+    def unstored(self) -> list[Entry]:
+        """Return events that are neither in the queue nor on the disk."""
+        return [entry for entry in self._unstored if not entry.is_withdrawn and not entry.is_paused]
+
+    def held(self) -> list[OnDisk]:
+        """Return events on the disk alone whose receipts somebody holds."""
+        return list(self._receipts.values())
+
+    def settled(self, entries: Sequence[Entry]) -> list[int]:
+        """Note that events left the queue for good; return the rows of those that have one."""
+        rows: list[int] = []
+        for entry in entries:
+            disk = entry.disk
+            if disk is None:
+                continue
+            if disk.is_queued:
+                self._queued_bytes -= entry.size + ENTRY_BYTES
+            if disk.row_id:
+                rows.append(disk.row_id)
+        return rows
+
+    async def aclose(self, seconds: float) -> bool:
+        """Write what was handed in and close the file; say whether that was done in time."""
+        self._hand_over()
+        self._is_closed = True
+        if self._loading is not None:
+            self._loading.cancel()
+        return await self.store.aclose(seconds)
