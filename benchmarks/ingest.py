@@ -36,7 +36,7 @@ WARM_UP = 50
 ORIGINAL, VENDOR, VENDOR_TUNED = "amplitude (npm)", "amplitude-analytics", "amplitude-analytics, tuned"
 NODE, NODE_TUNED, POSTHOG = "@amplitude/analytics-node", "@amplitude/analytics-node, tuned", "posthog"
 OURS, PER_CALL, AIOHTTP = "ours", "ours, a request per call", "ours, aiohttp"
-BY_HAND, POSTHOG_ASYNC = "a plain loop", "posthog, asyncio"
+BY_HAND, BY_HAND_STANDARD, POSTHOG_ASYNC = "a plain loop", "a plain loop, the standard library's json", "posthog, asyncio"
 RUNNERS = {ORIGINAL: "node", NODE: "node", NODE_TUNED: "node", VENDOR: "python", VENDOR_TUNED: "python", POSTHOG: "python"}
 RUNNERS[POSTHOG_ASYNC] = "python"
 
@@ -201,7 +201,8 @@ def queued(bench: Bench) -> None:
     """Events handed over at full speed and delivered in the background."""
     few, many = (4_000, 12_000) if bench.quick else (20_000, 60_000)
     job = {"job": "queued", "events": few, "queue": 2 * few}
-    variants = {OURS: {**job, "events": many}, BY_HAND: {"job": "loop", "events": many}}
+    by_hand = {"job": "loop", "events": many}
+    variants = {OURS: {**job, "events": many}, BY_HAND: by_hand, BY_HAND_STANDARD: by_hand}
     variants |= dict.fromkeys((VENDOR, VENDOR_TUNED, POSTHOG, NODE, NODE_TUNED), job)
     figures = bench.take_turns(f"queued events: {many:,} of ours and of the loop, {few:,} of the others", variants)
     bench.judge("put_nowait p50, to the vendor's track", figures, OURS, "p50_us", VENDOR, most=1 / 15)
@@ -209,6 +210,7 @@ def queued(bench: Bench) -> None:
     for other, least in ((VENDOR, 12), (VENDOR_TUNED, None), (POSTHOG, None), (NODE, None), (NODE_TUNED, None)):
         bench.judge(f"events per CPU-second, to {other}", figures, OURS, _per_cpu_second, other, least=least)
     bench.judge("CPU, to a plain loop", figures, OURS, "cpu_us", BY_HAND, most=1.8)
+    bench.judge("CPU, to a plain loop with the standard library's json", figures, OURS, "cpu_us", BY_HAND_STANDARD)
 
 
 def _per_cpu_second(one: dict[str, float]) -> float:
