@@ -13,9 +13,11 @@ time). The sink's own timer is up to 1 ms late, which is in the figures.
 Memory is resident memory, after less before, both after a garbage collection. Stalls are how late a task that asks for a turn every
 millisecond got it.
 
-The peers are installed from their public packages into ``--cache``, or into a temporary folder.
+The peers are installed from their public packages into ``--cache``, or into a temporary folder. Files of outboxes are in ``--folder``, by
+default beside this program: on a file system in memory, a promise of the disk costs nothing and says nothing. What the store under an
+outbox can do alone is measured by ``durable_put.py``.
 
-    python benchmarks/ingest.py [--quick] [--cache FOLDER] [--only PART ...] [--without-peers]
+    python benchmarks/ingest.py [--quick] [--cache FOLDER] [--folder FOLDER] [--only PART ...] [--without-peers]
 """
 
 from __future__ import annotations
@@ -51,12 +53,14 @@ class Bench(NamedTuple):
         verdicts: Where targets are judged.
         quick: Whether to be short.
         repeats: How often each variant runs.
+        folder: Where files of outboxes are.
     """
 
     peers: Peers
     verdicts: Verdicts
     quick: bool
     repeats: int
+    folder: Path
 
     def take_turns(
         self, title: str, jobs: dict[str, dict[str, Any]], *, delay: float = 0.0, fault: str = "", warm_up: int = WARM_UP
@@ -72,7 +76,7 @@ class Bench(NamedTuple):
         """
         print(f"\n{title}", flush=True)
         figures: Figures = {}
-        with Sink(life=3600, delay=delay) as sink, tempfile.TemporaryDirectory() as folder:
+        with Sink(life=3600, delay=delay) as sink, tempfile.TemporaryDirectory(dir=self.folder) as folder:
             for repetition in range(self.repeats):
                 for variant, job in jobs.items():
                     command = self.peers.command(RUNNERS.get(variant, "ours"))
@@ -274,12 +278,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer events and repetitions")
     parser.add_argument("--cache", metavar="FOLDER", help="where the peers are installed and kept")
+    parser.add_argument("--folder", type=Path, default=Path(__file__).parent, help="which disk the files of outboxes are on")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--without-peers", action="store_true", help="measure this library alone")
     options = parser.parse_args()
     verdicts = Verdicts()
     with peers(options.cache, wanted=not options.without_peers) as others:
-        bench = Bench(others, verdicts, options.quick, 3 if options.quick else 5)
+        bench = Bench(others, verdicts, options.quick, 3 if options.quick else 5, options.folder)
         for part in options.only:
             PARTS[part](bench)
     verdicts.close()
