@@ -13,9 +13,9 @@ time). The sink's own timer is up to 1 ms late, which is in the figures.
 Memory is resident memory, after less before, both after a garbage collection. Stalls are how late a task that asks for a turn every
 millisecond got it.
 
-The peers are installed from their public packages into ``--cache``, or into a temporary folder. Files of outboxes are in ``--folder``, by
-default beside this program: on a file system in memory, a promise of the disk costs nothing and says nothing. What the store under an
-outbox can do alone is measured by ``durable_put.py``.
+The peers are installed from their public packages into ``--cache``, or into a temporary folder. Files of outboxes are in
+``--folder``, by default beside this program: on a file system in memory, a promise of the disk costs nothing and says nothing. What
+the store under an outbox can do alone is measured by ``durable_put.py``.
 
     python benchmarks/ingest.py [--quick] [--cache FOLDER] [--folder FOLDER] [--only PART ...] [--without-peers]
 """
