@@ -290,8 +290,10 @@ class _Calls:
             await asyncio.wait(self._tasks, timeout=seconds)
 
     async def close(self, seconds: float) -> dict[str, int]:
-        """Close the client."""
+        """Close the client; what is still being awaited then has to end by itself."""
         await self._amplitude.aclose(timeout=seconds)
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=seconds)
         return {}
 
 

@@ -198,9 +198,15 @@ def drain(job: dict[str, Any]) -> dict[str, Any]:
 
     async def main() -> dict[str, Any]:
         sdk = AsyncPosthog("0123456789abcdef", host=job["url"], max_queue_size=job["events"])
-        for serial in range(job["events"]):
+
+        def hand_over(serial: int) -> None:
             event = make(serial)
             sdk.capture(event["event_type"], distinct_id=event["user_id"], properties=event["event_properties"])
+
+        hand_over(job["events"])
+        await sdk.flush(timeout_seconds=30)
+        for serial in range(job["events"]):
+            hand_over(serial)
         cpu, began = time.process_time(), time.perf_counter()
         async with Lateness() as lateness:
             await sdk.flush(timeout_seconds=240)

@@ -191,8 +191,11 @@ def of_waits(waits: list[float]) -> dict[str, float]:
 
 
 def spread(values: list[float]) -> str:
-    """Return median, least and most."""
-    return f"{statistics.median(values):9.4g} [{min(values):.3g} .. {max(values):.3g}]"
+    """Return median, least and most; large ones to the unit, so that counts are seen to be exact."""
+    median, least, most = (
+        f"{one:,.0f}" if one >= 1000 else f"{one:.3g}" for one in (statistics.median(values), min(values), max(values))
+    )
+    return f"{median:>9} [{least} .. {most}]"
 
 
 def ratios(ours: Iterable[float], other: Iterable[float]) -> list[float]:
@@ -217,12 +220,14 @@ class Verdicts:
         if not holds:
             self.missed.append(name)
 
-    def check(self, name: str, holds: bool) -> None:  # noqa: FBT001 - what is checked
-        """Print whether something that must be true is."""
-        print(f"  -> {name}: {'holds' if holds else 'MISSED'}", flush=True)
-        if not holds:
-            self.missed.append(name)
+    def check(self, name: str, promises: dict[str, bool]) -> None:
+        """Print which of some promises hold and which don't."""
+        held = [what for what, holds in promises.items() if holds]
+        missed = [what for what, holds in promises.items() if not holds]
+        said = [f"{word}: {', '.join(those)}" for word, those in (("holds", held), ("MISSED", missed)) if those]
+        print(f"  -> {'; '.join(said)}", flush=True)
+        self.missed += [f"{name}: {what}" for what in missed]
 
     def close(self) -> None:
         """Print the sum."""
-        print(f"\n{len(self.missed)} targets missed{': ' if self.missed else ''}{'; '.join(self.missed)}")
+        print(f"\n{len(self.missed)} targets missed", *self.missed, sep="\n  ")

@@ -196,23 +196,23 @@ def conduct(trial: Trial, variants: Sequence[str], others: Peers, verdicts: Verd
 
 
 def _check(trial: Trial, variant: str, books: Books, verdicts: Verdicts) -> None:
-    said = f"{variant}, {trial.title.split(':')[0]}"
-    verdicts.check(f"{said}: nothing kept twice", not books.twice)
+    promises = {"nothing twice": not books.twice}
     if variant == TRACK:
         # A call that was awaited may fail; it may not fail in silence.
-        verdicts.check(f"{said}: every event that did not arrive raised", not books.in_silence)
-        return
-    verdicts.check(f"{said}: every user's events in order", not books.disordered)
-    if trial.can_lose and variant == MEMORY:
-        verdicts.check(f"{said}: the report's number of dropped events is exact", books.told["dropped"] == len(books.lost))
-        verdicts.check(f"{said}: every lost event's receipt says so", not books.in_silence)
-        verdicts.check(f"{said}: closed in time", books.closing <= trial.close + 0.5)
-        return
-    verdicts.check(f"{said}: nothing lost", not books.lost)
-    if trial.most is not None:
-        verdicts.check(f"{said}: at most {trial.most} tries meanwhile", books.meanwhile <= trial.most)
-    if books.told.get("kept"):
-        verdicts.check(f"{said}: all that was kept was delivered at the next start", books.resumed)
+        promises["what did not arrive raised"] = not books.in_silence
+    else:
+        promises["every user's events in order"] = not books.disordered
+        if trial.most is not None:
+            promises[f"at most {trial.most} tries meanwhile"] = books.meanwhile <= trial.most
+        if trial.can_lose and variant == MEMORY:
+            promises["exact number reported as dropped"] = books.told["dropped"] == len(books.lost)
+            promises["receipts say what was lost"] = not books.in_silence
+            promises["closed in time"] = books.closing <= trial.close + 0.5
+        else:
+            promises["nothing lost"] = not books.lost
+        if books.told.get("kept"):
+            promises["what was kept was delivered at the next start"] = books.resumed
+    verdicts.check(f"{variant}, {trial.title}", promises)
 
 
 def kills(variant: str, count: int, others: Peers, verdicts: Verdicts) -> None:
@@ -255,11 +255,13 @@ def kills(variant: str, count: int, others: Peers, verdicts: Verdicts) -> None:
         f"  {variant:30}{books.row()}   {count} kills, {stats['repeats']} repeats removed, slowest start {slowest:.2f} s", flush=True
     )
     if variant == FILE:
-        said_of = f"{variant}, {count} kills"
-        verdicts.check(f"{said_of}: nothing acknowledged was lost", not books.lost)
-        verdicts.check(f"{said_of}: nothing kept twice", not books.twice)
-        verdicts.check(f"{said_of}: every producer's events in order", not books.disordered)
-        verdicts.check(f"{said_of}: the last start delivered all", resumed)
+        promises = {
+            "nothing acknowledged was lost": not books.lost,
+            "nothing twice": not books.twice,
+            "every producer's events in order": not books.disordered,
+            "the last start delivered all": resumed,
+        }
+        verdicts.check(f"{variant}, {count} kills", promises)
 
 
 def schedule(*, quick: bool) -> dict[str, Trial]:

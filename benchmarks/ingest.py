@@ -232,8 +232,8 @@ def stalls(bench: Bench) -> None:
     """How long draining holds up the event loop."""
     many, few = (20_000, 2_000) if bench.quick else (100_000, 10_000)
     variants = {OURS: {"job": "drain", "events": many}, POSTHOG_ASYNC: {"job": "drain", "events": few}}
-    print(f"\n(the sink expects {many:,} events of ours and {few:,} of the other)", end="")
-    figures = bench.take_turns("draining a full queue, a task beside it asks for a turn every millisecond", variants, warm_up=0)
+    title = f"draining {many:,} events of ours, {few:,} of the other, beside a task that asks for a turn every millisecond"
+    figures = bench.take_turns(title, variants, warm_up=1)
     bench.judge("longest stall of the loop", figures, OURS, "longest_ms", most=20.0, unit="ms")
 
 
