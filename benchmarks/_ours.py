@@ -114,7 +114,9 @@ async def loop(job: dict[str, Any]) -> dict[str, Any]:
     import httpx
     import msgspec
 
-    encode = (lambda upload: json.dumps(upload).encode()) if "standard" in job["variant"] else msgspec.json.encode
+    def encode(upload: dict[str, Any]) -> bytes:
+        return json.dumps(upload).encode() if "standard" in job["variant"] else msgspec.json.encode(upload)
+
     async with httpx.AsyncClient(timeout=30) as http:
 
         async def post(serials: range) -> None:
