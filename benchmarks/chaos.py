@@ -223,7 +223,8 @@ def kills(variant: str, count: int, others: Peers, verdicts: Verdicts) -> None:
     chance = random.Random(20260501)
     acknowledged: set[int] = set()
     slowest = 0.0
-    with Sink(life=3600, keep=True) as sink, tempfile.TemporaryDirectory() as name:
+    # It answers late enough that many are killed between the taking in and the answer.
+    with Sink(life=3600, keep=True, delay=0.02) as sink, tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         job = {"job": "kill", "variant": variant, "url": sink.url, "path": str(folder / "events.db"), "producers": PRODUCERS}
         for number in range(count):
