@@ -172,8 +172,11 @@ async def flood(job: dict[str, Any]) -> dict[str, Any]:
     """Hand over far more than fits while the server is dead: what is taken, what is refused, what it costs."""
     from amplitude_async import OutboxFull
 
-    count, accepted, refused = job["events"], 0, 0
+    count, accepted, refused = job["events"], 1, 0
     async with opened(job) as amplitude, amplitude.outbox() as outbox:
+        outbox.put_nowait(make(count))
+        # The first try to send loads the HTTP library, once in a process.
+        await outbox.flush(timeout=0.5)
         before = resident()
         async with Lateness() as lateness:
             for serial in range(count):
@@ -194,6 +197,7 @@ async def durable(job: dict[str, Any]) -> dict[str, Any]:
     """Await ``put`` into a file from many producers at once."""
     async with opened(job) as amplitude, amplitude.outbox(job["path"]) as outbox:
         await outbox.put(make(job["events"]))
+        await outbox.flush(timeout=30)
         measured = await _producers(job, lambda serial: outbox.put(make(serial)))
         await outbox.aclose(timeout=30 if job["drains"] else 0.1)
     return measured
