@@ -90,6 +90,5 @@ def chaos(session: nox.Session) -> None:
     CI runs it as it is here: ``--quick``, and this library alone. The whole of it, beside the peers, takes a quarter of an hour:
     ``nox -s chaos -- --cache FOLDER``.
     """
-    session.install("--quiet", *group("test"))
     install_wheel(session)
     session.run("python", "benchmarks/chaos.py", *(session.posargs or ["--quick", "--without-peers"]))
