@@ -1,8 +1,8 @@
 """Stand in for the ingestion endpoint: fast, exact, and faulty on request.
 
 A process of its own, started by the measuring programs. It prints its port and its control port on one line, and ends by itself
-after ``--life`` seconds. It counts the events of every body; with ``--keep`` it decodes every body, keeps what arrived as Amplitude
-does (an ``insert_id`` seen before, with the same ``device_id``, is the same event:
+after ``--life`` seconds, or once the program is gone. It counts the events of every body; with ``--keep`` it decodes every body,
+keeps what arrived as Amplitude does (an ``insert_id`` seen before, with the same ``device_id``, is the same event:
 https://amplitude.com/docs/apis/analytics/http-v2), and knows each event by the serial number in its properties. So it can say what
 is missing, what was kept twice, and which identity's events came out of order. PostHog's batches are understood too; they are
 deduplicated by ``uuid``.
@@ -28,6 +28,7 @@ import argparse
 import asyncio
 import gzip
 import json
+import os
 import re
 import socket
 import struct
@@ -347,7 +348,7 @@ class Connection(asyncio.Protocol):
 
 
 async def main(sink: Sink, life: float) -> None:
-    """Serve for so many seconds."""
+    """Serve for so many seconds, or until the process that started it is gone."""
 
     async def control(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -364,8 +365,11 @@ async def main(sink: Sink, life: float) -> None:
     await sink.listen()
     door = await asyncio.start_server(control, "127.0.0.1", 0)
     print(sink.port, door.sockets[0].getsockname()[1], flush=True)
+    end, parent = time.monotonic() + life, os.getppid()
     async with door:
-        await asyncio.sleep(life)
+        # Whoever was killed could not stop it.
+        while time.monotonic() < end and os.getppid() == parent:
+            await asyncio.sleep(min(0.5, life))
 
 
 if __name__ == "__main__":
