@@ -9,7 +9,7 @@ from pathlib import Path
 import nox
 
 nox.needs_version = ">=2024.10.9"
-nox.options.sessions = ["lint", "types", "others", "tests"]
+nox.options.sessions = ["lint", "types", "others", "tests", "chaos"]
 nox.options.error_on_missing_interpreters = False
 nox.options.reuse_existing_virtualenvs = True
 
@@ -79,5 +79,16 @@ def bench(session: nox.Session) -> None:
     session.install("--quiet", *group("test"))
     install_wheel(session, "sandbox")
     for program in sorted(Path("benchmarks").glob("*.py")):
-        if not program.name.startswith("_") and program.name != "sink.py":
+        if not program.name.startswith("_") and program.name != "chaos.py":
             session.run("python", str(program), *session.posargs)
+
+
+@nox.session
+def chaos(session: nox.Session) -> None:
+    """Break the server and kill the process, and count what became of the events.
+
+    CI runs it as it is here: ``--quick``, and this library alone. The whole of it, beside the peers, takes a quarter of an hour:
+    ``nox -s chaos -- --cache FOLDER``.
+    """
+    install_wheel(session)
+    session.run("python", "benchmarks/chaos.py", *(session.posargs or ["--quick", "--without-peers"]))

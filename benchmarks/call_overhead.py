@@ -27,10 +27,11 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from _runs import Sink, ratios, spread
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-HERE = Path(__file__).parent
 EVENT = {
     "event_type": "page_viewed",
     "user_id": "user-12345",
@@ -157,25 +158,16 @@ def prepare_node(folder: Path) -> Path | None:
     return program
 
 
-def spread(values: list[float]) -> str:
-    """Return median, least and most."""
-    return f"{statistics.median(values):8.3g} [{min(values):.3g} .. {max(values):.3g}]"
-
-
 def compare(
     title: str, variants: list[str], delay: float, calls: int, callers: int, backend: str, repeats: int, node: Path | None
 ) -> dict[str, list[dict[str, float]]]:
     """Let variants take turns, print their figures, return them."""
     print(f"\n{title}: {calls} calls x {repeats}")
     results: dict[str, list[dict[str, float]]] = {variant: [] for variant in variants}
-    with subprocess.Popen([sys.executable, str(HERE / "sink.py"), str(delay), "900"], stdout=subprocess.PIPE, text=True) as sink:
-        try:
-            port = int(sink.stdout.readline()) if sink.stdout else 0
-            for _ in range(repeats):
-                for variant in variants:
-                    results[variant].append(run(variant, port, calls, callers, backend, node))
-        finally:
-            sink.terminate()
+    with Sink(life=900, delay=delay) as sink:
+        for _ in range(repeats):
+            for variant in variants:
+                results[variant].append(run(variant, sink.port, calls, callers, backend, node))
     for variant, runs in results.items():
         columns = "  ".join(f"{name} {spread([one[name] for one in runs])}" for name in ("cpu_us", "rate", "p50_ms", "p99_ms"))
         print(f"  {variant:16} {columns}")
@@ -186,11 +178,11 @@ def verdict(
     name: str, ours: list[float], other: list[float], target: str, *, most: float | None = None, least: float | None = None
 ) -> None:
     """Print a ratio, repetition by repetition, beside what it should be."""
-    ratios = [a / b for a, b in zip(ours, other, strict=True)]
-    median = statistics.median(ratios)
+    quotients = ratios(ours, other)
+    median = statistics.median(quotients)
     holds = (most is None or median <= most) and (least is None or median >= least)
     said = "no target" if most is None and least is None else f"target {target}: {'holds' if holds else 'MISSED'}"
-    print(f"  -> {name}: {spread(ratios)} x, {said}")
+    print(f"  -> {name}: {spread(quotients)} x, {said}")
 
 
 def column(results: dict[str, list[dict[str, float]]], variant: str, name: str) -> list[float]:
