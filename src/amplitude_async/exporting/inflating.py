@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,7 +68,9 @@ def inflaters() -> dict[str, tuple[Callable[[], GzipInflater], tuple[type[Except
         from isal import igzip_lib, isal_zlib  # noqa: PLC0415 - an extra
     except ImportError:
         return found
-    found["isal"] = (lambda: isal_zlib.decompressobj(_GZIP)), (igzip_lib.IsalError, isal_zlib.error, zlib.error)
+    # isal's own types say that its errors are instances.
+    corrupt = cast("tuple[type[Exception], ...]", (igzip_lib.IsalError, isal_zlib.error, zlib.error))
+    found["isal"] = (lambda: isal_zlib.decompressobj(_GZIP)), corrupt
     return found
 
 
@@ -77,7 +79,7 @@ def _crc32() -> Callable[..., int]:
         from isal.isal_zlib import crc32  # noqa: PLC0415 - an extra
     except ImportError:
         from zlib import crc32  # noqa: PLC0415 - one of two
-    return crc32  # type: ignore[no-any-return,unused-ignore]  # isal has no types
+    return crc32
 
 
 crc32: Callable[..., int] = _crc32()
