@@ -92,3 +92,13 @@ def chaos(session: nox.Session) -> None:
     """
     install_wheel(session)
     session.run("python", "benchmarks/chaos.py", *(session.posargs or ["--quick", "--without-peers"]))
+
+
+@nox.session(default=False)
+def kills(session: nox.Session) -> None:
+    """Kill outboxes 500 times and export jobs 50 times each at random instants; the tests do so a few times."""
+    session.install("--quiet", *group("test"))
+    install_wheel(session, "sandbox")
+    environment = {"CHAOS_KILLS": "250", "AMPLITUDE_ASYNC_KILLS": "100", "EXPORT_KILLS": "50"}
+    places = ("tests/delivery/test_durable.py", "tests/delivery/test_store_disasters.py", "tests/exporting/test_sync.py")
+    session.run("pytest", *places, "-k", "kill", "--timeout", "1800", *session.posargs, env=environment)

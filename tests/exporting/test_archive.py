@@ -691,3 +691,32 @@ def test_mutated_lines_give_export_errors_alone() -> None:
         kept, skipped, error = RowSifter("skip").sift(block)
         assert error is None
         assert kept.rows + skipped == count == len(block.lines())
+
+
+HALF = rb'{"event_type":"cut","event_properties":{"text":"\ud83d"}}'
+
+
+class Cut(msgspec.Struct):
+    event_type: str
+    event_properties: dict[str, str]
+
+
+def test_halves_of_surrogate_pairs_are_text() -> None:
+    """A row whose text was cut within a character is read like any other, as a dict, as a model, and as it is."""
+    block = Block(b"\n".join((b"{}", HALF, b"")), 2, "m", 1)
+    decoded = RowDecoder(dict, "raise").decode(block)
+    assert decoded.error is None
+    assert decoded.rows[1] == {"event_type": "cut", "event_properties": {"text": "\ud83d"}}
+    only = Block(HALF, 1, "m", 1)
+    assert RowDecoder(Cut, "raise").decode(only).rows[0].event_properties == {"text": "\ud83d"}
+    assert RowSifter("raise").sift(block).block.text == block.text
+
+
+@pytest.mark.parametrize(
+    "line", [HALF[:-1], HALF + b"{}", b"[" + HALF + b"]", HALF.replace(b"cut", b"\xff"), HALF.replace(b'"cut"', b"NaN")]
+)
+def test_halves_of_pairs_excuse_nothing_else(line: bytes) -> None:
+    """A line with such a half that is no JSON object in UTF-8 otherwise is a bad row."""
+    block = Block(line + b"\n", 1, "m", 1)
+    assert RowDecoder(dict, "raise").decode(block).error is not None
+    assert RowSifter("skip").sift(block).skipped == 1

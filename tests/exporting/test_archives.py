@@ -114,6 +114,9 @@ def test_layouts_are_those_of_zipfile(layout: Layout, method: int, is_seekable: 
     ours = build(MEMBERS, replace(layout, method=method))
 
     def without_versions(archive: bytes) -> bytes:
+        if force_zip64:
+            # Pythons before 3.11.4 left the sizes of such a header where they stand twice.
+            archive = re.sub(rb"(?s)(PK\x03\x04.{14}).{8}", rb"\1--------", archive)
         archive = re.sub(rb"(?s)PK\x03\x04..", b"PK\x03\x04", archive)
         return re.sub(rb"(?s)PK\x01\x02....", b"PK\x01\x02", archive)
 

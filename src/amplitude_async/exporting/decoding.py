@@ -4,11 +4,16 @@ A block of lines is decoded at once, which is an eighth to a quarter quicker tha
 about what a line is, so the number of rows is compared with the number of lines, and each line has to begin and end as an object
 does. Where that is not so, or where anything cannot be decoded, each line is looked at by itself: it has to be one value, and the
 error says which one was not.
+
+Text that somebody cut by its UTF-16 length may end in half of a surrogate pair, as an escape. That is JSON, but msgspec refuses it;
+such a line is read by the standard library, which does not.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, Literal, NamedTuple, TypeVar
+import json
+import re
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NamedTuple, NoReturn, TypeVar
 
 import msgspec
 
@@ -26,6 +31,8 @@ BadRows = Literal["raise", "skip"]
 T = TypeVar("T")
 
 _OPENING, _CLOSING = b"{}"
+_HALF_PAIR: Final = re.compile(rb"\\u[dD][89a-fA-F]")
+"""An escape that may be half of a surrogate pair."""
 _REFUSALS = (ValueError, RecursionError, TypeError)
 
 
@@ -56,6 +63,7 @@ class RowDecoder(Generic[T]):
 
     def __init__(self, model: type[T], bad_rows: BadRows) -> None:
         self._bad_rows = bad_rows
+        self._model = model
         try:
             # Not strict: a number that comes as text is taken for the number it is.
             decoder = msgspec.json.Decoder(model, strict=False)
@@ -81,12 +89,18 @@ class RowDecoder(Generic[T]):
         skipped = 0
         for index, line in enumerate(block.lines()):
             try:
-                rows.append(self._loads(line))
+                rows.append(self._row(line))
             except _REFUSALS as refusal:
                 if self._bad_rows == "raise":
                     return Decoded(rows, skipped, unreadable(block, index, _words(line, refusal)))
                 skipped += 1
         return Decoded(rows, skipped)
+
+    def _row(self, line: bytes) -> T:
+        if _HALF_PAIR.search(line) is None:
+            return self._loads(line)
+        members = _members(line)
+        return members if self._model is dict else msgspec.convert(members, self._model, strict=False)  # type: ignore[return-value]  # it is a dict
 
 
 class Sifted(NamedTuple):
@@ -132,8 +146,11 @@ class RowSifter:
         error: ExportError | None = None
         for index, line in enumerate(block.lines()):
             try:
-                self._loads(line)
-                _check_text(line)
+                if _HALF_PAIR.search(line) is None:
+                    self._loads(line)
+                    _check_text(line)
+                else:
+                    _members(line)
             except _REFUSALS as refusal:
                 if self._bad_rows == "raise":
                     error = unreadable(block, index, _words(line, refusal))
@@ -183,3 +200,21 @@ def unreadable(block: Block, index: int, words: str) -> ExportError:
 def _words(line: bytes, refusal: Exception) -> str:
     # A decoder names keys and types, never values; but a model of the caller's may.
     return mask(str(refusal)) if line.strip() else "it is blank"
+
+
+def _members(line: bytes) -> dict[str, Any]:
+    """Read an object as leniently as JSON allows.
+
+    Raises:
+        ValueError: It is none.
+    """
+    members = json.loads(line.decode(), parse_constant=_no_constant)
+    if not isinstance(members, dict):
+        message = f"Expected `object`, got `{type(members).__name__}`"
+        raise ValueError(message)  # noqa: TRY004 - to be caught with all that is wrong with lines
+    return members
+
+
+def _no_constant(name: str) -> NoReturn:
+    message = f"{name} is no JSON"
+    raise ValueError(message)

@@ -55,7 +55,7 @@ class BytesTarget(Protocol):
 async def in_thread(work: Callable[[], T]) -> T:
     """Run what blocks in a worker thread, and be back only when it has ended; a cancellation waits until then.
 
-    A shield keeps anyio's cancellations away, but not asyncio's own (``task.cancel()``, ``asyncio.timeout()``), which would leave
+    A shield keeps anyio's cancellations away, but not asyncio's own (``task.cancel()``, its time limits), which would leave
     a thread writing to a file that is being closed.
     """
     turn, ended = Lock(), Event()
