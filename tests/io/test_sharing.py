@@ -13,7 +13,8 @@ import anyio
 import pytest
 
 import amplitude_async
-from amplitude_async import AmplitudeError, AsyncAmplitude, Backoff, ClosedError, PartialDeliveryError, Timeout
+from amplitude_async import AmplitudeError, AsyncAmplitude, Backoff, ClosedError, ConfigurationError, PartialDeliveryError, Timeout
+from amplitude_async._io import sharing
 
 sys.path.insert(0, str(Path(__file__).parent))
 from scripted import ScriptedServer, good, ruled, sent_events, stall, taken
@@ -375,3 +376,32 @@ async def test_nothing_is_left_of_a_call(step: Step) -> None:
             assert (sharing._out, sharing._is_starting, sharing._waiting, slots.free) == (0, False, set(), 3)
             assert sharing._queue.events == 0
             assert not sharing._queue._in_flight
+
+
+@pytest.mark.anyio
+async def test_what_cannot_be_built_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A transport whose package is missing is an error at the call, not when its time is over."""
+    monkeypatch.setitem(sys.modules, "httpx2", None)
+    async with AsyncAmplitude("invented-key-1", base_url="http://127.0.0.1:1", transport="httpx2") as amplitude:
+        with anyio.fail_after(5), pytest.raises(ConfigurationError, match=r"amplitude-async\[httpx2\]"):
+            await amplitude.track(event("user"))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("place", ["_take", "_send"])
+async def test_a_flight_that_fails_for_no_known_reason_is_heard_of(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Callers get an error of ours that shows nothing of the fault's own words, and the next call works."""
+
+    def fail(*_: object, **__: object) -> None:
+        message = "canary"
+        raise ZeroDivisionError(message)
+
+    with ScriptedServer(ruled(taken)) as server:
+        async with client(server, max_retries=0) as amplitude:
+            with anyio.fail_after(5):
+                with monkeypatch.context() as broken:
+                    broken.setattr(sharing.Sharing, place, fail)
+                    results = await at_once(amplitude, [event(f"user-{n}") for n in range(5)])
+                assert [str(result) for result in results] == ["the upload failed (ZeroDivisionError)"] * 5
+                assert {result.outcome for result in results} == {"unknown" if place == "_send" else "not_sent"}
+                assert (await amplitude.track(event("user")))["events_ingested"] == 1

@@ -197,6 +197,8 @@ class Sharing:
             parts: Their positions, dealt out to requests.
             options: Amplitude's upload options, encoded.
         """
+        # What the transport cannot be built for is the caller's to know, at once.
+        self._connection.enter()
         partition = Partition(options, limits_for("ingestion", caller.policy.timeout))
         deadline = caller.deadline("ingestion")
         parcels = [Parcel(caller, events, part, partition, deadline) for part in parts]
@@ -286,6 +288,19 @@ class Sharing:
         self._connection.tasks.spawn(lambda owned: self._fly(flight, owned), lambda: self._land(flight))
 
     async def _fly(self, flight: _Flight, _: OwnedTask[None]) -> None:
+        """Fly; and should that fail in a way that nobody thought of, let those who wait for it know."""
+        try:
+            await self._fly_out(flight)
+        except Exception as error:  # noqa: BLE001 - nobody else would ever hear of it
+            own = error if isinstance(error, AmplitudeError) else AmplitudeError(f"the upload failed ({type(error).__name__})")
+            if flight.batch is None:
+                for parcel in [parcel for parcel in self._waiting if not parcel.is_in_flight]:
+                    self._end_attempt(parcel, Verdict(error=own, outcome="not_sent"))
+            else:
+                for parcel in flight.batch.blocks:
+                    flight.failing.setdefault(parcel, Verdict(error=own, outcome="unknown"))
+
+    async def _fly_out(self, flight: _Flight) -> None:
         """Wait for the moment, take what may go, send it, say what became of it. Runs in an owned task."""
         if self._is_trio:
             # trio shuffles its tasks: in the turn after this one everybody who was woken together has called.
