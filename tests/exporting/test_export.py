@@ -9,7 +9,7 @@ import os
 import random
 import subprocess
 import sys
-import time
+import threading
 import warnings
 import zipfile
 from dataclasses import dataclass
@@ -76,6 +76,8 @@ START, END = "20260501T07", "20260501T08"
 MEMBERS = hour_members(HOUR, 2, 60)
 ARCHIVE = build(MEMBERS)
 ROWS = reference_rows(ARCHIVE)
+LONG = build(hour_members(HOUR, 1, 1200))
+LONG_MEMBER = hour_member(HOUR, 700).content()
 HOURS = {HOUR + timedelta(hours=n): [hour_member(HOUR + timedelta(hours=n), 3)] for n in (0, 1, 4, 6)}
 
 
@@ -332,9 +334,8 @@ async def test_limits_are_settable() -> None:
 @pytest.mark.parametrize("model", [dict, Row])
 async def test_the_first_row_comes_within_three_chunks(model: Any) -> None:
     """A row is there when no more than three times 64 kB of a long download have been sent."""
-    archive = build(hour_members(HOUR, 1, 1500))
-    assert len(archive) > 400_000
-    with ScriptedServer(answering(archive, stalled(3 * 65_536))) as server:
+    assert len(LONG) > 400_000
+    with ScriptedServer(answering(LONG, stalled(3 * 65_536))) as server:
         async with client(server) as amplitude, amplitude.export(start=START, end=END) as export:
             with anyio.fail_after(10):
                 assert await anext(export.events(model=model))
@@ -353,7 +354,7 @@ async def test_other_tasks_have_turns_by_time(way: str, monkeypatch: pytest.Monk
         return now
 
     monkeypatch.setattr(reading, "time", SimpleNamespace(perf_counter=clock))
-    archive = build(hour_members(HOUR, 2, 400))
+    archive = build(hour_members(HOUR, 2, 150))
     turns = 0
     last = longest = now
 
@@ -367,7 +368,7 @@ async def test_other_tasks_have_turns_by_time(way: str, monkeypatch: pytest.Monk
 
     reply = whole() if way != "merged chunks" else None
     with (
-        HourServer({HOUR: hour_members(HOUR, 2, 400)}, too_large_above=1)
+        HourServer({HOUR: hour_members(HOUR, 2, 150)}, too_large_above=1)
         if reply is None
         else ScriptedServer(answering(archive)) as server
     ):
@@ -375,7 +376,7 @@ async def test_other_tasks_have_turns_by_time(way: str, monkeypatch: pytest.Monk
             group.start_soon(watch)
             export = amplitude.export(start=START, end=END)
             if way == "rows":
-                assert len([row async for row in export.events()]) == 800
+                assert len([row async for row in export.events()]) == 300
             elif way == "save rows":
                 await export.save(tmp_path / "x", verify="rows")
             else:
@@ -663,9 +664,9 @@ async def closed(amplitude: AsyncAmplitude) -> None:
             await anyio.sleep(0.001)
 
 
-def hanging(at: int) -> tuple[Step, dict[str, float]]:
-    """Return a step that sends so much and then waits for the connection to be closed, and a note of when it was."""
-    noted: dict[str, float] = {}
+def hanging(at: int) -> tuple[Step, threading.Event]:
+    """Return a step that sends so much and then waits for the connection to be closed, and what is set when it was."""
+    ended = threading.Event()
 
     def reply(connection: Any, archive: bytes) -> None:
         connection.send(b"HTTP/1.1 200 X\r\nContent-Type: application/zip\r\nContent-Length: %d\r\n\r\n" % len(archive))
@@ -675,12 +676,11 @@ def hanging(at: int) -> tuple[Step, dict[str, float]]:
                 pass
         except OSError:
             pass
-        noted["closed"] = time.monotonic()
+        ended.set()
 
-    return answering(LONG, reply), noted
+    return answering(LONG, reply), ended
 
 
-LONG = build(hour_members(HOUR, 1, 1200))
 READINGS: dict[str, Callable[[Export], Any]] = {
     "chunks": aiter,
     "rows": lambda export: export.events(),
@@ -689,12 +689,11 @@ READINGS: dict[str, Callable[[Export], Any]] = {
 }
 
 
-async def let_go(noted: dict[str, float], began: float) -> None:
-    """Wait until the server saw the connection end, and hold that to 250 ms (on a busy machine, four times that)."""
-    with anyio.fail_after(5):
-        while "closed" not in noted:
+async def let_go(ended: threading.Event) -> None:
+    """Wait until the server saw the connection end, which takes some 5 ms."""
+    with anyio.fail_after(2):
+        while not ended.is_set():
             await anyio.sleep(0.002)
-    assert noted["closed"] - began < 1.0
 
 
 @pytest.mark.anyio
@@ -702,18 +701,18 @@ async def let_go(noted: dict[str, float], began: float) -> None:
 @pytest.mark.parametrize("way", ["cancel", "aclose", "close the reading", "leave the block", "raise in the block"])
 async def test_leaving_in_mid_download_closes_the_connection(kind: str, way: str) -> None:
     """However a download is left, its connection is closed at once, without waiting for a collector, and nothing is left open."""
-    step, noted = hanging(len(LONG) // 2)
+    step, ended = hanging(len(LONG) // 2)
     with ScriptedServer(step) as server, warnings.catch_warnings():
         warnings.simplefilter("error")
         async with client(server) as amplitude:
             export = amplitude.export(start=START, end=END)
-            began = await _left(export, READINGS[kind](export), way, is_strict=kind == "strict rows")
-            await let_go(noted, began)
+            await _left(export, READINGS[kind](export), way, is_strict=kind == "strict rows")
+            await let_go(ended)
             await closed(amplitude)
         gc.collect()
 
 
-async def _left(export: Export, pieces: Any, way: str, *, is_strict: bool) -> float:
+async def _left(export: Export, pieces: Any, way: str, *, is_strict: bool) -> None:
     if way in {"leave the block", "raise in the block"}:
         try:
             async with export:
@@ -721,20 +720,17 @@ async def _left(export: Export, pieces: Any, way: str, *, is_strict: bool) -> fl
                     await anext(pieces)
                 else:
                     await _started(export, pieces)
-                began = time.monotonic()
                 if way == "raise in the block":
                     raise KeyError("mine")
         except KeyError:
             pass
-        return began
+        return
     if is_strict or way == "cancel":
         await _started(export, pieces)
     else:
         await anext(pieces)
-    began = time.monotonic()
     if way != "cancel":
         await (export.aclose() if way == "aclose" else pieces.aclose())
-    return began
 
 
 async def _started(export: Export, pieces: Any) -> None:
@@ -757,7 +753,7 @@ async def _started(export: Export, pieces: Any) -> None:
 @pytest.mark.parametrize("kind", ["rows", "batches"])
 async def test_leaving_in_mid_decode_closes_the_connection(kind: str) -> None:
     """Also when the rows of what arrived are still being decoded."""
-    step, noted = hanging(len(LONG) - 1000)
+    step, ended = hanging(len(LONG) - 1000)
     with ScriptedServer(step) as server:
         async with client(server) as amplitude:
             async with amplitude.export(start=START, end=END) as export:
@@ -765,8 +761,7 @@ async def test_leaving_in_mid_decode_closes_the_connection(kind: str) -> None:
                 for _ in range(3):
                     await anext(pieces)
                 assert export.counts.rows < 600
-                began = time.monotonic()
-            await let_go(noted, began)
+            await let_go(ended)
             await closed(amplitude)
 
 
@@ -776,16 +771,15 @@ async def test_a_bare_break_is_closed_with_the_client(kind: str) -> None:
     """A download that was left by break, and is still referred to, is closed with the client, which warns."""
     if kind == "strict rows":
         pytest.skip("no row comes before the file is whole")
-    step, noted = hanging(len(LONG) // 2)
+    step, ended = hanging(len(LONG) // 2)
     with ScriptedServer(step) as server:
         amplitude = client(server)
         export = amplitude.export(start=START, end=END)
         async for _ in READINGS[kind](export):
             break
-        began = time.monotonic()
         with pytest.warns(ResourceWarning, match="left open"):
             await amplitude.aclose()
-        await let_go(noted, began)
+        await let_go(ended)
         assert amplitude._caller.tasks.alive == 0
         with pytest.raises(ClosedError):
             await anext(export.events())
@@ -795,7 +789,7 @@ async def test_a_bare_break_is_closed_with_the_client(kind: str) -> None:
 @pytest.mark.parametrize("kind", ["chunks", "rows"])
 async def test_a_download_that_nobody_holds_is_closed(kind: str) -> None:
     """After a bare break a download that is collected is closed then, with a ResourceWarning."""
-    step, noted = hanging(len(LONG) // 2)
+    step, ended = hanging(len(LONG) // 2)
     with ScriptedServer(step) as server:
         async with client(server) as amplitude:
 
@@ -806,7 +800,7 @@ async def test_a_download_that_nobody_holds_is_closed(kind: str) -> None:
 
             with pytest.warns(ResourceWarning, match="left open"):
                 await use()
-            await let_go(noted, time.monotonic())
+            await let_go(ended)
             await closed(amplitude)
 
 
@@ -873,7 +867,7 @@ async def test_a_closed_export_is_not_used_again() -> None:
 @pytest.mark.anyio
 async def test_cancelling_while_the_answer_has_not_begun_closes_the_connection() -> None:
     """An export that waits for its first byte is let go at once."""
-    step, noted = hanging(0)
+    step, ended = hanging(0)
     with ScriptedServer(step) as server:
         async with client(server) as amplitude:
             with anyio.move_on_after(5) as scope:
@@ -888,7 +882,7 @@ async def test_cancelling_while_the_answer_has_not_begun_closes_the_connection()
                     async for _ in amplitude.export(start=START, end=END):
                         pass
             assert scope.cancelled_caught
-            await let_go(noted, time.monotonic())
+            await let_go(ended)
             await closed(amplitude)
 
 
@@ -926,7 +920,7 @@ anyio.run(main, *sys.argv[1:])
 @pytest.mark.parametrize("way", ["rows", "strict", "save", "to_ndjson"])
 def test_memory_does_not_grow_with_the_archive(way: str, tmp_path: Path) -> None:
     """After 1 MB of archive, 10 MB more take at most 2 MiB more of memory at their peak."""
-    member = hour_member(HOUR, 900).content()
+    member = LONG_MEMBER
 
     def archive(times: int) -> bytes:
         return build([Member(f"m_2026-05-01_7#{number}.json.gz", raw=member) for number in range(times)])

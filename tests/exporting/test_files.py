@@ -644,7 +644,7 @@ async def test_rows_without_an_hour_in_their_files_name_go_by_upload_time(tmp_pa
 @pytest.mark.anyio
 async def test_equal_rows_are_equal_bytes(tmp_path: Path) -> None:
     """However the download was cut up, the compressed file is the same, byte for byte, and has no time in it."""
-    archive = build(hour_members(HOUR, 2, 1500))
+    archive = build(hour_members(HOUR, 2, 700))
     digests = set()
     with ScriptedServer(*(answering(archive, whole(pieces=size)) for size in (3_001, 17_000, 65_536, 500_000))) as server:
         async with client(server) as amplitude:

