@@ -10,8 +10,10 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import Counter
+from contextlib import suppress
 
 import aiofiles
+import aiofiles.os
 
 from amplitude_async import AsyncAmplitude, NotFoundError
 
@@ -19,14 +21,19 @@ from amplitude_async import AsyncAmplitude, NotFoundError
 async def main(start: str, end: str, path: str) -> int:
     """Download a range, count what is in it, return the exit code."""
     async with AsyncAmplitude() as amplitude:
-        # Bytes as they arrive; the end of the archive is checked, so a cut download is an error and no short file.
+        # Bytes as they arrive. A cut download is an error; the file gets its name when there was none.
+        part = f"{path}.part"
         try:
-            async with aiofiles.open(path, "wb") as file, amplitude.export(start=start, end=end) as export:
+            async with aiofiles.open(part, "wb") as file, amplitude.export(start=start, end=end) as export:
                 async for chunk in export:
                     await file.write(chunk)
+            await aiofiles.os.replace(part, path)
         except NotFoundError:
             print(f"no events from {start} to {end}")
             return 1
+        finally:
+            with suppress(FileNotFoundError):
+                await aiofiles.os.remove(part)
         print(f"{export.counts.bytes:,} bytes in {path}")
 
         # Rows, decoded while they download: nothing is written, and memory stays at a few MB however long the range is.

@@ -11,12 +11,8 @@ from __future__ import annotations
 import asyncio
 import sys
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
-from amplitude_async import AmplitudeError, AsyncAmplitude
-
-if TYPE_CHECKING:
-    from amplitude_async.exporting.sync import SyncProgress
+from amplitude_async import AmplitudeError, AsyncAmplitude, SyncProgress
 
 
 def say(progress: SyncProgress) -> None:

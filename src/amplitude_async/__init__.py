@@ -41,9 +41,10 @@ if TYPE_CHECKING:
         TransportError,
         UnexpectedResponseError,
     )
-    from amplitude_async.exporting.export import Export
+    from amplitude_async.exporting.export import Export, SavedExport
     from amplitude_async.exporting.frames import ArchiveLimits
     from amplitude_async.exporting.rows import ExportedEvent
+    from amplitude_async.exporting.sync import SyncProgress, SyncReport
     from amplitude_async.hours import ExportSettings, export_hour, plan_hours
     from amplitude_async.options import Backoff, Timeout
 
@@ -81,9 +82,12 @@ __all__ = [
     "RedirectError",
     "RequestTimeoutError",
     "ResponseError",
+    "SavedExport",
     "ServerError",
     "Setback",
     "Settlement",
+    "SyncProgress",
+    "SyncReport",
     "Timeout",
     "TransportError",
     "UnexpectedResponseError",
@@ -103,8 +107,11 @@ _HOMES = {
     "OutboxReport": "delivery.receipts",
     "OutboxStats": "delivery.receipts",
     "Receipt": "delivery.receipts",
+    "SavedExport": "exporting.export",
     "Setback": "delivery.hooks",
     "Settlement": "delivery.ledger",
+    "SyncProgress": "exporting.sync",
+    "SyncReport": "exporting.sync",
     "Timeout": "options",
     "__version__": "_version",
     "export_hour": "hours",

@@ -399,10 +399,12 @@ class ExportError(AmplitudeError):
     Attributes:
         member: The file within the archive, or ``""``. Fit to be shown; never use it as a path.
         line: The line of that file, from 1; 0 if no line is concerned.
+        hours: The hours that a job could not fetch, as ``YYYYMMDDTHH``; empty if this is not about a job.
     """
 
     member: str = ""
     line: int = 0
+    hours: tuple[str, ...] = ()
 
     def __init__(
         self,

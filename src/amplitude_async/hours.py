@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import anyio
@@ -21,11 +20,14 @@ from amplitude_async._protocol.dates import check_order
 from amplitude_async._protocol.dates import export_hour as hour_bound
 from amplitude_async.client import AsyncAmplitude
 from amplitude_async.errors import ConfigurationError, InvalidArgumentError
+from amplitude_async.exporting.files import checked_path
 from amplitude_async.exporting.plan import hour_number, hour_text
+from amplitude_async.exporting.sync import check_format
 from amplitude_async.options import MASK
 
 if TYPE_CHECKING:
     from datetime import date
+    from pathlib import Path
 
     from amplitude_async.exporting.decoding import BadRows
     from amplitude_async.exporting.files import PathLike
@@ -91,12 +93,12 @@ class ExportSettings:
         """
         if self.keys is not None:
             return self.keys
-        environment = os.environ
+        # Nothing of the environment is kept in a local: a traceback shows those.
         for variable in (self.api_key_variable, self.secret_key_variable):
-            if not environment.get(variable):
-                message = f"The environment variable {variable} is missing; set it where hours are exported, or use with_secrets()."
+            if not os.environ.get(variable):
+                message = f"The environment variable {variable!r} is missing; set it where hours are exported, or use with_secrets()."
                 raise ConfigurationError(message)
-        return _Keys(environment[self.api_key_variable], environment[self.secret_key_variable])
+        return _Keys(os.environ[self.api_key_variable], os.environ[self.secret_key_variable])
 
 
 def plan_hours(start: date | str, end: date | str) -> list[str]:
@@ -137,7 +139,11 @@ def export_hour(settings: ExportSettings, hour: str, target: PathLike) -> HourRe
 
     Amplitude's page: https://amplitude.com/docs/apis/analytics/export
     """
-    folder = Path(target)
+    if not isinstance(settings, ExportSettings):
+        message = f"settings must be ExportSettings, not {type(settings).__name__}"
+        raise InvalidArgumentError(message, argument="settings")
+    check_format(settings.format)
+    folder = checked_path(target, argument="target")
     if not folder.is_dir():
         message = f"target must be a folder that exists; {os.fspath(folder)!r:.200} is not"
         raise InvalidArgumentError(message, argument="target")

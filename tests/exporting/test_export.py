@@ -515,6 +515,26 @@ async def test_too_many_requests_for_too_long_are_an_error() -> None:
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize(
+    "text", ["<html>sorry: secret-12345", "x" * 1010 + "secret-1234567890", " " * 1010 + "secret-1234567890 and more"]
+)
+async def test_no_part_of_a_key_is_quoted(text: str) -> None:
+    """A page that repeats the secret, whole or cut, shows none of it in the error (S4)."""
+    with ScriptedServer(answering(ARCHIVE, page(text.encode()))) as server:
+        async with client(server) as amplitude:
+            with pytest.raises(UnexpectedResponseError) as caught:
+                [chunk async for chunk in amplitude.export(start=START, end=END)]
+    assert "secret-1" not in str(caught.value)
+
+
+@pytest.mark.parametrize("limits", [5, (1, 2), ArchiveLimits(line_bytes=-1), ArchiveLimits(ratio=0), ArchiveLimits(members=True)])
+def test_limits_that_are_none_are_refused(limits: Any) -> None:
+    """What are no limits is refused before anything is sent."""
+    with pytest.raises(InvalidArgumentError, match="limits"):
+        AsyncAmplitude("key").export(start=START, end=END, limits=limits)
+
+
+@pytest.mark.anyio
 @pytest.mark.parametrize("name", NOT_A_ZIP)
 @pytest.mark.parametrize("way", ["chunks", "rows"])
 async def test_a_page_in_place_of_a_zip_is_an_error(name: str, way: str) -> None:

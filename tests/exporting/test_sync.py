@@ -33,16 +33,20 @@ from amplitude_async import (
     AsyncAmplitude,
     AuthenticationError,
     Backoff,
+    ClosedError,
     ConfigurationError,
     ExportError,
     ExportSettings,
     InvalidArgumentError,
+    NotFoundError,
     RangeTooLargeError,
     RateLimitedError,
+    TransportError,
     export_hour,
     plan_hours,
 )
 from amplitude_async.errors import ExportStorageError
+from amplitude_async.exporting.files import AtomicFile
 from amplitude_async.exporting.manifest import LOCK, NAME, HourRecord, Manifest
 from amplitude_async.exporting.plan import hour_text
 from amplitude_async.exporting.sync import LIMITED_TRIES, SyncProgress, SyncReport, is_settled
@@ -299,6 +303,50 @@ async def test_what_a_callback_raises_ends_the_job(tmp_path: Path) -> None:
 
 
 @pytest.mark.anyio
+async def test_a_server_that_is_gone_ends_the_job(tmp_path: Path) -> None:
+    """After five hours in a row without an answer the rest are not tried, and the error is the last one's."""
+    with HourServer(HOURS) as server:
+        gone = server.url
+    async with AsyncAmplitude("key-1", secret_key="secret", base_url=gone, max_retries=0, backoff=Waits().backoff()) as amplitude:
+        heard: list[SyncProgress] = []
+        export = amplitude.export(start=START, end="20260601T00", allow_incomplete=True)
+        with pytest.raises(TransportError):
+            await export.sync(tmp_path, format="zip", progress=heard.append)
+    assert heard[-1].hours_failed < 8
+
+
+@pytest.mark.anyio
+async def test_a_page_in_place_of_no_data_is_an_error(tmp_path: Path) -> None:
+    """A 404 that is an HTML page says nothing about events: no hour is noted as empty."""
+    with HourServer(HOURS, instead=lambda window, before: page(HTML, status=404, content_type="text/html")) as server:
+        async with client(server) as amplitude:
+            with pytest.raises(NotFoundError):
+                await export_of(amplitude).sync(tmp_path, format="zip")
+            with pytest.raises(NotFoundError):
+                [row async for row in export_of(amplitude).events()]
+    assert records(tmp_path) == []
+
+
+@pytest.mark.anyio
+async def test_a_closed_export_does_not_sync(tmp_path: Path) -> None:
+    """Closing the export ends a job that runs, and begins no other; what passed is counted."""
+    with HourServer(HOURS) as server:
+        async with client(server) as amplitude:
+            export = export_of(amplitude)
+            await export.sync(tmp_path / "whole", format="zip")
+            assert (export.counts.requests, export.counts.rows) == (6, sum(map(len, map(expected_rows, HOURS))))
+
+            async def close(_: SyncProgress) -> None:
+                await export.aclose()
+
+            with pytest.raises(ClosedError):
+                await export.sync(tmp_path / "ended", format="zip", progress=close)
+            with pytest.raises(ClosedError):
+                await export.sync(tmp_path / "closed", format="zip")
+            await settled(amplitude)
+
+
+@pytest.mark.anyio
 async def test_an_hour_that_fails_does_not_keep_the_others(tmp_path: Path) -> None:
     """One hour that is cut three times is an ExportError that names it at the end; the others are there, and the next run has it."""
     bad = Window("20260501T08", "20260501T08")
@@ -308,6 +356,7 @@ async def test_an_hour_that_fails_does_not_keep_the_others(tmp_path: Path) -> No
             with pytest.raises(ExportError, match=r"1 of 6 hours could not be fetched.*20260501T08") as caught:
                 await export_of(amplitude).sync(tmp_path, format="ndjson", progress=heard.append)
             assert isinstance(caught.value.__cause__, Exception)
+            assert caught.value.hours == ("20260501T08",)
             assert server.asked[bad] == 3
             assert [told.hour for told in heard if told.state == "failed"] == ["20260501T08"]
             assert heard[-1].hours_failed == 1
@@ -621,12 +670,19 @@ def test_lines_that_were_not_written_here_are_left_out(manifest: Manifest, line:
 
 
 def test_leftovers_of_a_killed_job_are_removed(manifest: Manifest) -> None:
-    """Partial files that a job left behind are removed by the next one; other files stay."""
+    """Partial files that a job left behind are removed by the next one; other files stay, and what is still being written."""
     manifest.close()
-    for name in (".20260501T07.zip.cafe.part", "mine.part", ".mine"):
+    mine = [".movie.mkv.part", "mine.part", ".mine", ".20260501T07.zip.cafe.part"]
+    for name in (".20260501T07.zip.cafe0123.part", ".20260501T07-2.ndjson.gz.cafe0123.part", "._manifest.jsonl.cafe0123.part", *mine):
         (manifest.folder / name).write_text("x")
-    reopened(manifest.folder)
-    assert sorted(path.name for path in manifest.folder.iterdir()) == sorted([".mine", "mine.part", NAME, LOCK])
+    written = AtomicFile(manifest.folder / "20260501T08.parquet")
+    try:
+        reopened(manifest.folder)
+        written.write(b"rows")
+        written.commit()
+    finally:
+        written.abort()
+    assert sorted(path.name for path in manifest.folder.iterdir()) == sorted([*mine, NAME, LOCK, "20260501T08.parquet"])
 
 
 def test_manifests_and_locks_are_for_their_owner_alone(tmp_path: Path) -> None:

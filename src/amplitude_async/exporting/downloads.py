@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Protocol
 
 from amplitude_async._protocol.call import Call, read_json_object
 from amplitude_async._protocol.masking import mask
 from amplitude_async.errors import (
+    AmplitudeError,
     BadRequestError,
     ClosedError,
     NotFoundError,
@@ -18,17 +20,19 @@ from amplitude_async.errors import (
 from amplitude_async.exporting.ending import EndCheck
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from amplitude_async.errors import RequestSummary
     from amplitude_async.exporting.plan import Plan, Window
 
-__all__ = ["Answer", "Download", "Downloads", "Opener", "window_call"]
+__all__ = ["Answer", "Download", "Downloads", "Opener", "is_page", "window_call"]
 
 SIGNATURES: Final = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x06\x06")
 """How a zip begins: with a member, or, empty, with its end record, which may be a zip64 one."""
 SIGNATURE_BYTES: Final = 4
-QUOTED_BYTES: Final = 1024
+QUOTED_BYTES: Final = 8192
+"""How much of a page is read before its beginning is quoted: more than is shown, so that no key is cut before it is masked."""
+LEAST_OF_A_KEY: Final = 4
 _GATEWAY_TIMEOUT: Final = 504
 
 
@@ -166,6 +170,9 @@ class Downloads:
             try:
                 download = await self._opener.open(window_call(window))
             except NotFoundError as error:
+                if is_page(error.data):
+                    # Some other server's, or of another path: it says nothing about events.
+                    raise
                 self.empty = error.with_traceback(None)
                 continue
             except (BadRequestError, ServerError) as error:
@@ -200,6 +207,11 @@ class Downloads:
             first += chunk
         if first[:SIGNATURE_BYTES] in SIGNATURES:
             return first
+        with suppress(AmplitudeError):
+            # A little more, so that a key which the page repeats is met whole, and masked.
+            while chunk is not None and len(first) < QUOTED_BYTES:
+                chunk = await download.next_chunk()
+                first += chunk or b""
         await self._close()
         error = self._not_a_zip(download, first)
         # What the server said may echo a key: it is in the error's .data, not among the traceback's locals.
@@ -207,7 +219,8 @@ class Downloads:
         raise error
 
     def _not_a_zip(self, download: Download, first: bytes) -> UnexpectedResponseError:
-        shown = mask(first[:QUOTED_BYTES].decode("utf-8", "replace"), self._opener.secrets())
+        secrets = self._opener.secrets()
+        shown = mask(_without_half_a_key(first.decode("utf-8", "replace"), secrets), secrets)
         words = f"it begins: {shown}" if first else "it is empty"
         message = f"Amplitude answered {download.status}, but not with a zip; {words}"
         text = first.decode("utf-8", "replace")
@@ -232,6 +245,20 @@ class Downloads:
     async def _close(self) -> None:
         if self._open is not None:
             await self._open.aclose()
+
+
+def is_page(data: object) -> bool:
+    """Say whether an answer is an HTML page."""
+    return isinstance(data, str) and data.lstrip().startswith("<")
+
+
+def _without_half_a_key(text: str, secrets: Iterable[str]) -> str:
+    """Cut off an end that may be the beginning of a key: what would have followed did not arrive."""
+    for secret in secrets:
+        for length in range(min(len(secret) - 1, len(text)), LEAST_OF_A_KEY - 1, -1):
+            if text.endswith(secret[:length]):
+                return text[:-length]
+    return text
 
 
 def _too_large(window: Window, refusal: ResponseError) -> RangeTooLargeError:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypeVar, overl
 
 from amplitude_async._protocol.dates import check_order, export_hour
 from amplitude_async.errors import ClosedError, ExportWarning, InvalidArgumentError, NotFoundError
-from amplitude_async.exporting.downloads import Downloads
+from amplitude_async.exporting.downloads import Downloads, is_page
 from amplitude_async.exporting.plan import MAX_HOURS, Plan, Window, hour_number, hour_text, last_complete_hour
 from amplitude_async.exporting.reading import Batches, Blocks, Chunks, ExportCounts, Rows, Turns
 
@@ -99,6 +99,7 @@ class Export:
         self._may_split = may_split
         self._limits = limits
         self._clock = clock
+        self._children: list[Export] = []
         self._readings: list[Chunks | Blocks] = []
         self._is_closed = False
 
@@ -114,6 +115,8 @@ class Export:
     async def aclose(self) -> None:
         """Close every download of this export. Safe to call again."""
         self._is_closed = True
+        for child in tuple(self._children):
+            await child.aclose()
         while self._readings:
             await self._readings.pop().aclose()
 
@@ -159,7 +162,9 @@ class Export:
         """Save with ``verify="rows"`` and the SHA-256; ``None`` if there is no data. Bad rows that are skipped stay in the zip."""
         try:
             return await self._saved(path, with_rows=True, is_hashed=True, bad_rows=bad_rows)
-        except NotFoundError:
+        except NotFoundError as error:
+            if is_page(error.data):
+                raise
             return None
 
     async def _saved(
@@ -371,6 +376,7 @@ class Export:
             AmplitudeError: Amplitude refused.
         """
         check_bad_rows(bad_rows)
+        self._check_open()
         from amplitude_async.exporting.sync import run_sync  # noqa: PLC0415 - only for jobs
 
         return await run_sync(
@@ -390,16 +396,29 @@ class Export:
         Raises:
             AmplitudeError: The hour could not be fetched; there is no new file.
         """
-        from amplitude_async.exporting.sync import fetch_hour, is_settled  # noqa: PLC0415 - only for jobs
+        from amplitude_async.exporting.sync import check_format, fetch_hour, is_settled  # noqa: PLC0415 - only for jobs
 
         check_bad_rows(bad_rows)
+        check_format(format)
         is_final = is_settled(self._window.first, self._clock())
         return await fetch_hour(self, folder, format, bad_rows=bad_rows, is_final=is_final)
 
     def of_hour(self, hour: str) -> Export:
-        """Return the export of one hour, over the same connection."""
+        """Return the export of one hour, over the same connection; closed with this one.
+
+        Raises:
+            ClosedError: This one is closed.
+        """
+        self._check_open()
         number = hour_number(hour)
-        return Export(self._opener, Window(number, number), may_split=self._may_split, limits=self._limits, clock=self._clock)
+        child = Export(self._opener, Window(number, number), may_split=self._may_split, limits=self._limits, clock=self._clock)
+        self._children.append(child)
+        return child
+
+    def hour_ended(self, child: Export) -> None:
+        """Count what passed through the export of an hour, which is not used any more."""
+        self._children.remove(child)
+        self.counts.add(child.counts)
 
     async def rest(self, attempt: int, at_least: float | None) -> None:
         """Wait before another attempt, as the client's backoff says."""
@@ -407,10 +426,13 @@ class Export:
 
     # What all uses share
 
-    def _begin(self) -> Downloads:
+    def _check_open(self) -> None:
         if self._is_closed:
             message = "The export is closed; ask the client for a new one."
             raise ClosedError(message)
+
+    def _begin(self) -> Downloads:
+        self._check_open()
         return Downloads(self._opener, Plan(self._window.first, self._window.last, may_split=self._may_split))
 
     def _kept(self, reading: R) -> R:
@@ -453,6 +475,13 @@ def requested_export(
     Raises:
         InvalidArgumentError: A bound is no hour, the start is after the end, or hours are refused as incomplete.
     """
+    if limits is not None:
+        from amplitude_async.exporting.frames import check_limits  # noqa: PLC0415 - only where there are any
+
+        check_limits(limits)
+    if not isinstance(split, bool):
+        message = f"split must be True or False, not {split!r:.40}"
+        raise InvalidArgumentError(message, argument="split")
     first_text, last_text = export_hour(start, argument="start"), export_hour(end, argument="end")
     check_order(first_text, last_text)
     first, last = hour_number(first_text), hour_number(last_text)

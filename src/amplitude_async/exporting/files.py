@@ -155,6 +155,19 @@ def _failed(doing: str, path: Path, error: OSError) -> ExportStorageError:
     return ExportStorageError(f"{doing} {os.fspath(path)!r:.200} failed: {error.strerror or type(error).__name__}")
 
 
+def hold(descriptor: int) -> bool:
+    """Lock a file as long as it stays open; say whether that was possible. Where there is no such lock, it always is."""
+    try:
+        import fcntl  # noqa: PLC0415 - not everywhere
+    except ImportError:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
 class AtomicFile:
     """A file in the making; blocks, so use it in a thread.
 
@@ -186,6 +199,8 @@ class AtomicFile:
         if failure is not None:
             raise failure
         self._is_open = True
+        # Held while it is written, so that a job which tidies up can tell it from what a killed one left.
+        hold(self._descriptor)
         with suppress(OSError, AttributeError):
             # Whatever the umask was.
             os.fchmod(self._descriptor, _MODE)

@@ -22,13 +22,13 @@ from struct import Struct
 from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
 from amplitude_async._protocol.masking import mask
-from amplitude_async.errors import ExportError
+from amplitude_async.errors import ExportError, InvalidArgumentError
 from amplitude_async.exporting.inflating import crc32
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["CENTRAL", "DATA", "END", "HEADER", "TRAILER", "ArchiveLimits", "Frame", "Member", "ZipFrames"]
+__all__ = ["CENTRAL", "DATA", "END", "HEADER", "TRAILER", "ArchiveLimits", "Frame", "Member", "ZipFrames", "check_limits"]
 
 HEADER: Final = 0
 """A member begins."""
@@ -97,6 +97,21 @@ class ArchiveLimits(NamedTuple):
     ratio: float = 400.0
     ratio_from_bytes: int = 32 << 20
     held_bytes: int = 64 << 20
+
+
+def check_limits(limits: object) -> None:
+    """Refuse what are no limits, before anything is sent.
+
+    Raises:
+        InvalidArgumentError: They are none, or one of them allows nothing.
+    """
+    if not isinstance(limits, ArchiveLimits):
+        message = f"limits must be ArchiveLimits, not {type(limits).__name__}"
+        raise InvalidArgumentError(message, argument="limits")
+    for name, limit in limits._asdict().items():
+        if isinstance(limit, bool) or not isinstance(limit, (int, float)) or not limit > 0:
+            message = f"limits.{name} must be a number above 0"
+            raise InvalidArgumentError(message, argument="limits")
 
 
 class Member:

@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Self
 
 from amplitude_async.errors import ConfigurationError, ExportStorageError
-from amplitude_async.exporting.files import AtomicFile, make_folder
+from amplitude_async.exporting.files import AtomicFile, hold, make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -115,9 +115,8 @@ class Manifest:
             message = f"The folder {os.fspath(self.folder)!r:.200} holds an export of {shown}; use a folder of its own for each."
             raise ConfigurationError(message)
         for part in self.folder.glob(".*.part"):
-            # Left by a job that was killed; nobody else writes here while this holds the lock.
-            with suppress(OSError):
-                part.unlink()
+            if _PART.fullmatch(part.name):
+                _remove_if_left(part)
         self.tidy()
 
     def tidy(self) -> None:
@@ -197,6 +196,21 @@ def _record(line: dict[str, Any]) -> HourRecord | None:
         return None if record.file else record
     # A file of this folder, named after its hour.
     return record if re.fullmatch(rf"{record.hour}(\.[a-z]+)+", record.file, re.ASCII) else None
+
+
+_PART: Final = re.compile(r"\.(?:\d{8}T\d{2}(?:-\d+)?\.[a-z.]+|_manifest\.jsonl)\.[0-9a-f]{8}\.part", re.ASCII)
+"""The names of our own files in the making."""
+
+
+def _remove_if_left(part: Path) -> None:
+    """Remove what a job left that was killed; what is still being written is locked by who writes it."""
+    with suppress(OSError):
+        descriptor = os.open(part, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+        try:
+            if hold(descriptor):
+                part.unlink()
+        finally:
+            os.close(descriptor)
 
 
 def _locked(path: Path) -> int:

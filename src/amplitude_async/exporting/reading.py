@@ -60,6 +60,11 @@ class ExportCounts:
         self.skipped_rows: int = 0
         self.skipped_members: int = 0
 
+    def add(self, other: ExportCounts) -> None:
+        """Count what another counted."""
+        for name in self.__slots__:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
     def __repr__(self) -> str:
         return f"<ExportCounts {' '.join(f'{name}={getattr(self, name)}' for name in self.__slots__)}>"
 

@@ -45,6 +45,8 @@ HOUR_TRIES: Final = 3
 """How often an hour is tried whose download breaks or is damaged."""
 LIMITED_TRIES: Final = 20
 """How often it is tried when Amplitude says that there are too many requests."""
+FAILED_IN_A_ROW: Final = 5
+"""So many hours one after another that no answer came for, or an error of the server: it would be no different for the rest."""
 SETTLED_AFTER_HOURS: Final = 6
 """An hour fetched sooner after its end than this is fetched again by the next job, for late rows."""
 
@@ -95,6 +97,17 @@ class SyncReport(NamedTuple):
     files: tuple[str, ...]
 
 
+def check_format(format: object) -> None:  # noqa: A002 - the user's own word
+    """Refuse what is no format of exported hours.
+
+    Raises:
+        InvalidArgumentError: It is none.
+    """
+    if not isinstance(format, str) or format not in SUFFIXES:
+        message = f"format must be one of {', '.join(SUFFIXES)}, not {format!r:.40}"
+        raise InvalidArgumentError(message, argument="format")
+
+
 def is_settled(hour: int, now: float) -> bool:
     """Say whether an hour ended so long ago, at a Unix time in seconds, that no late rows are awaited."""
     return hour + 1 + SETTLED_AFTER_HOURS <= now // 3600
@@ -133,6 +146,10 @@ async def fetch_hour(export: Export, folder: Path, format: SyncFormat, *, bad_ro
     return HourRecord(hour, "done", path.name, file.bytes, file.rows, file.sha256, is_final)
 
 
+def _hours_of(export: Export) -> list[str]:
+    return [hour_text(hour) for hour in range(hour_number(export.start), hour_number(export.end) + 1)]
+
+
 class _Job:
     """One run over the hours of a range."""
 
@@ -140,6 +157,7 @@ class _Job:
         self,
         export: Export,
         manifest: Manifest,
+        whole: set[str],
         format: SyncFormat,  # noqa: A002 - the user's own word
         bad_rows: BadRows,
         now: float,
@@ -151,10 +169,10 @@ class _Job:
         self._bad_rows: BadRows = bad_rows
         self._now = now
         self._progress = progress
-        first, last = hour_number(export.start), hour_number(export.end)
-        self._hours = [hour_text(hour) for hour in range(first, last + 1)]
-        self._whole = {hour for hour in self._hours if manifest.is_whole(hour)}
+        self._hours = _hours_of(export)
+        self._whole = whole
         self._waiting = [hour for hour in reversed(self._hours) if hour not in self._whole]
+        self._in_a_row = 0
         self._fetched = 0
         self._bytes = self._rows = 0
         self._failed: dict[str, ExportError | RangeTooLargeError | TransportError | UnexpectedResponseError | ServerError] = {}
@@ -180,6 +198,7 @@ class _Job:
             count = f"{len(self._failed)} of {len(self._hours)} hours"
             message = f"{count} could not be fetched; run it again to try them again. {hour}: {first}"
             error = ExportError(message)
+            error.hours = tuple(sorted(self._failed))
             error.__cause__ = first
             raise error
         records = [self._manifest.records[hour] for hour in self._hours]
@@ -211,6 +230,9 @@ class _Job:
             raise
         except (ExportError, RangeTooLargeError, TransportError, UnexpectedResponseError, ServerError) as error:
             self._failed[hour] = error.with_traceback(None)
+            self._in_a_row += isinstance(error, (TransportError, ServerError))
+            if self._in_a_row >= FAILED_IN_A_ROW:
+                raise
         if record is None:
             await self._tell(hour, "failed")
             return
@@ -220,6 +242,7 @@ class _Job:
             record = before._replace(is_final=record.is_final)
         noted = record
         await in_thread(lambda: self._manifest.add(noted))
+        self._in_a_row = 0
         self._fetched += 1
         self._whole.add(hour)
         if record.state == "done":
@@ -232,6 +255,7 @@ class _Job:
         tries = limited = 0
         while True:
             export = self._export.of_hour(hour)
+            # Closing the export of the range closes those of its hours, and what passed through them passed through it.
             is_final = is_settled(hour_number(hour), self._now)
             try:
                 return await fetch_hour(export, self._manifest.folder, self._format, bad_rows=self._bad_rows, is_final=is_final)
@@ -247,6 +271,8 @@ class _Job:
                 if tries >= HOUR_TRIES:
                     raise
                 hint = None
+            finally:
+                self._export.hour_ended(export)
             await self._export.rest(max(1, tries + limited), hint)
 
     async def _tell(self, hour: str, state: str) -> None:
@@ -271,9 +297,10 @@ async def run_sync(
     now: float,
 ) -> SyncReport:
     """Keep a folder up to date; see :meth:`amplitude_async.Export.sync`."""
-    if not isinstance(format, str) or format not in SUFFIXES:
-        message = f"format must be one of {', '.join(SUFFIXES)}, not {format!r:.40}"
-        raise InvalidArgumentError(message, argument="format")
+    check_format(format)
+    if progress is not None and not callable(progress):
+        message = f"progress must be called with each hour, and {type(progress).__name__} cannot be"
+        raise InvalidArgumentError(message, argument="progress")
     if isinstance(at_once, bool) or not isinstance(at_once, int) or not 1 <= at_once <= MOST_AT_ONCE:
         message = f"at_once must be a whole number from 1 to {MOST_AT_ONCE}"
         raise InvalidArgumentError(message, argument="at_once")
@@ -283,10 +310,16 @@ async def run_sync(
 
         require()
     opened: list[Manifest] = []
+    whole: set[str] = set()
+
+    def open_manifest() -> None:
+        # Remembered here, in the thread: nobody else would know of the lock if the caller were cancelled meanwhile.
+        opened.append(Manifest(path, project=project, format=format))
+        whole.update(hour for hour in _hours_of(export) if opened[0].is_whole(hour))
+
     try:
-        # Remembered in the thread: nobody else would know of the lock if the caller were cancelled meanwhile.
-        await in_thread(lambda: opened.append(Manifest(path, project=project, format=format)))
-        return await _Job(export, opened[0], format, bad_rows, now, progress).run(at_once)
+        await in_thread(open_manifest)
+        return await _Job(export, opened[0], whole, format, bad_rows, now, progress).run(at_once)
     finally:
         for manifest in opened:
             await in_thread(manifest.close)
