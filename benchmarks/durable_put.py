@@ -89,7 +89,8 @@ async def produce(put: Callable[[int], Awaitable[object]], producers: int, secon
 
 
 async def through_store(path: Path, seconds: float, *, alone: bool) -> dict[str, float]:
-    from amplitude_async.delivery.sqlite import Row, SQLiteStore, fingerprint
+    from amplitude_async._protocol.masking import fingerprint
+    from amplitude_async.delivery.sqlite import Row, SQLiteStore
 
     store = await SQLiteStore.open(path, project=fingerprint("0123456789abcdef0123456789abcdef"))
     turn = asyncio.Lock()

@@ -220,6 +220,20 @@ class Bare(Variant):
         await self.http.aclose()
 
 
+class BareWrite(Bare):
+    """The bytes by httpx alone, each chunk written to a file as it comes, nothing checked or synced."""
+
+    async def run(self, start: str, end: str) -> None:
+        """Write the bytes."""
+        async with self.http.stream("GET", f"{self.url}/api/2/export", params={"start": start, "end": end}) as answer:
+            if answer.status_code != httpx.codes.OK:
+                return
+            with (self.folder / "written.zip").open("wb") as file:
+                async for chunk in answer.aiter_raw():
+                    file.write(chunk)
+                    self.seen.bytes += len(chunk)
+
+
 class Usual(Bare):
     """What everyone writes: download to disk, then zipfile, gzip and json line by line."""
 
@@ -392,6 +406,7 @@ VARIANTS: dict[str, type[Variant]] = {
     "usual": Usual,
     "limit": Limit,
     "bare": Bare,
+    "bare-write": BareWrite,
     "events": Events,
     "batches": Batches,
     "model-events": ModelEvents,
@@ -489,7 +504,8 @@ class Bench:
         if done.returncode:
             raise SystemExit(f"{name} failed:\n{done.stderr[-4000:]}")
         figures: dict[str, float] = json.loads(done.stdout)
-        wanted = {"bytes": of.bytes} if variant in {"bare", "chunks", "save"} else {"rows": of.rows, "checksum": of.checksum}
+        is_of_bytes = variant in {"bare", "bare-write", "chunks", "save"}
+        wanted = {"bytes": of.bytes} if is_of_bytes else {"rows": of.rows, "checksum": of.checksum}
         if mode != "first" and any(figures[key] != value for key, value in wanted.items()):
             raise SystemExit(f"{name} read {figures}, but there is {wanted}")
         return figures
@@ -593,9 +609,10 @@ def rows(bench: Bench, of: Archive, repeats: int, *, with_limit: bool) -> None:
 
 def bytes_only(bench: Bench, of: Archive, repeats: int, passes: int) -> None:
     """Compare the ways to bytes."""
-    results = bench.compare("Bytes", of, ["bare", "chunks", "save"], repeats, passes=passes)
+    results = bench.compare("Bytes", of, ["bare", "bare-write", "chunks", "save"], repeats, passes=passes)
     bench.verdict("CPU, chunk iteration to bare httpx", ratios(results, "chunks", "bare"), "x", most=1.15)
     bench.verdict("CPU, save to bare httpx", ratios(results, "save", "bare"), "x", most=1.25)
+    bench.verdict("CPU, bare httpx and a plain write to bare httpx", ratios(results, "bare-write", "bare"), "x")
 
 
 def first_row(bench: Bench, of: Archive, repeats: int) -> None:

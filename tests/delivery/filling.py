@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from amplitude_async.delivery.sqlite import Row, SQLiteStore, fingerprint
+from amplitude_async._protocol.masking import fingerprint
+from amplitude_async.delivery.sqlite import Row, SQLiteStore
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,8 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from amplitude_async._protocol.masking import fingerprint
 from amplitude_async.delivery import keeper
-from amplitude_async.delivery.sqlite import Row, SetAside, fingerprint, ndjson_line
+from amplitude_async.delivery.sqlite import Row, SetAside, ndjson_line
 from amplitude_async.errors import OutboxClosed, OutboxFull, OutboxStorageError
 
 sys.path.insert(0, str(Path(__file__).parent))

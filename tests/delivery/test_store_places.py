@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from amplitude_async._protocol.masking import fingerprint
 from amplitude_async.delivery.locking import take_lock
 from amplitude_async.delivery.slots import claim_slot, dead_slots
-from amplitude_async.delivery.sqlite import fingerprint
 from amplitude_async.errors import OutboxClosed, OutboxLocked, OutboxStorageError
 
 sys.path.insert(0, str(Path(__file__).parent))

@@ -15,7 +15,7 @@ import pytest
 from amplitude_async import AsyncAmplitude, Backoff, ClosedError, ConfigurationError, RequestTimeoutError, Timeout
 
 sys.path.insert(0, str(Path(__file__).parent))
-from scripted import Connection, ScriptedServer, good, response, stall
+from scripted import OK, Connection, ScriptedServer, good, response, sent_events, stall
 
 EVENT = {"event_type": "x", "user_id": "user-1"}
 NO_WAIT = Backoff(jitter=lambda _: 0.0)
@@ -81,6 +81,38 @@ async def test_2000_cancelled_calls_leave_every_slot(way: str, anyio_backend: st
                         group.start_soon(amplitude.track, EVENT)
             await settle(amplitude)
             assert cancelled >= 1900
+
+
+@pytest.mark.anyio
+async def test_2000_cancelled_calls_that_share_requests_leave_every_slot() -> None:
+    """The same holds for calls that share requests, which is the default (C2)."""
+    rng = random.Random(2)
+
+    def slowly_right(connection: Connection) -> None:
+        while connection.read_request():
+            connection.server.stopped.wait(0.005)
+            count = len(sent_events(connection.request))
+            connection.send(response(body=OK.replace(b'"events_ingested":1', b'"events_ingested":%d' % count)))
+
+    with ScriptedServer(slowly_right) as server:
+        async with AsyncAmplitude("key", base_url=server.url, max_connections=8, timeout=5) as amplitude:
+
+            async def caller() -> None:
+                cancelled = 0
+                while cancelled < 100:
+                    with anyio.move_on_after(rng.uniform(0, 0.006)) as scope:
+                        await amplitude.track(EVENT)
+                    cancelled += scope.cancelled_caught
+
+            with anyio.fail_after(30):
+                async with anyio.create_task_group() as group:
+                    for _ in range(20):
+                        group.start_soon(caller)
+            with anyio.fail_after(2):
+                async with anyio.create_task_group() as group:
+                    for _ in range(8):
+                        group.start_soon(amplitude.track, EVENT)
+            await settle(amplitude)
 
 
 @pytest.mark.anyio

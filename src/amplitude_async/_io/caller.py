@@ -12,7 +12,6 @@ import sys
 import time
 import warnings
 from base64 import b64encode
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import anyio
@@ -21,7 +20,7 @@ from amplitude_async._io.tasks import OwnedTask, OwnedTasks, on_trio
 from amplitude_async._io.transport.answers import OpenStream
 from amplitude_async._io.transport.wire import Wire
 from amplitude_async._protocol.call import query_text
-from amplitude_async._protocol.masking import secret_forms
+from amplitude_async._protocol.masking import fingerprint, secret_forms
 from amplitude_async._protocol.verdict import Doubts, Failure, Reply, RetryBudget, Verdict, finished, judge
 from amplitude_async._version import __version__
 from amplitude_async.errors import ClosedError, ConfigurationError, RequestSummary, UnexpectedResponseError
@@ -387,11 +386,11 @@ class Caller:
             self.connection.sharing = Sharing(self.connection)
         return await self.connection.sharing.upload(self, events, parts, options)
 
-    def fingerprint(self) -> str:
-        """Return what tells the project from others: a keyed hash, so that no key can be told from it."""
+    def fingerprint(self) -> bytes:
+        """Return what stands for the project in its files; no key can be told from it."""
         api_key = self.connection.settings.credentials["api_key"]
         revealed = "" if api_key is None else api_key.reveal()
-        return blake2b(revealed.encode(), digest_size=16, key=b"amplitude_async project").hexdigest()
+        return fingerprint(revealed)
 
     async def rest(self, attempt: int, at_least: float | None) -> None:
         """Wait before an attempt of something larger than a call, as the policy's backoff says."""

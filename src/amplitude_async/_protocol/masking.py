@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, quote_plus
 
@@ -12,7 +13,7 @@ from amplitude_async.options import MASK
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["mask", "secret_forms"]
+__all__ = ["fingerprint", "mask", "secret_forms"]
 
 MAX_TEXT: Final = 200
 """How much of a server's own words goes into a message, in characters."""
@@ -24,6 +25,14 @@ _KEY_WORDS: Final = re.compile(
     r"((?:[\"']?\s*[:=]\s*[\"']?)(?:basic |bearer |api-key )?)([^\s\"',;&<>{}]+)"
 )
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+
+
+_PURPOSE: Final = b"amplitude_async project"
+
+
+def fingerprint(api_key: str) -> bytes:
+    """Return what stands for a project in its files: a keyed hash, from which the key cannot be had."""
+    return blake2b(api_key.encode(), key=_PURPOSE, digest_size=16).digest()
 
 
 def secret_forms(keys: Iterable[str]) -> tuple[str, ...]:

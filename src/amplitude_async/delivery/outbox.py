@@ -164,12 +164,10 @@ class Outbox:
     async def _open_shelf(self) -> Shelf:
         from amplitude_async.delivery.shelf import Shelf  # noqa: PLC0415 - SQLite is loaded where it is used
         from amplitude_async.delivery.slots import claim_slot  # noqa: PLC0415 - as above
-        from amplitude_async.delivery.sqlite import SQLiteStore, fingerprint  # noqa: PLC0415 - as above
+        from amplitude_async.delivery.sqlite import SQLiteStore  # noqa: PLC0415 - as above
 
         options = self._options
-        key = self._caller.connection.settings.credentials["api_key"]
-        # Its hash is what is stored.
-        project = fingerprint("" if key is None else key.reveal())
+        project = self._caller.fingerprint()
         path, lock = options.path, None
         dead: Sequence[object] = ()
         if options.folder is not None:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
-from hashlib import blake2b
-from typing import Final, NamedTuple
+from typing import NamedTuple
 from zlib import crc32
 
-__all__ = ["Counts", "Row", "SetAside", "check_sum", "fingerprint", "ndjson_line"]
-
-_PURPOSE: Final = b"amplitude_async outbox"
+__all__ = ["Counts", "Row", "SetAside", "check_sum", "ndjson_line"]
 
 
 class Row(NamedTuple):
@@ -81,11 +78,6 @@ class Counts(NamedTuple):
     file_bytes: int = 0
     damaged_rows: int = 0
     lost_rows: int = 0
-
-
-def fingerprint(api_key: str) -> bytes:
-    """Return what stands for a project in its files: a keyed hash, from which the key cannot be had."""
-    return blake2b(api_key.encode(), key=_PURPOSE, digest_size=16).digest()
 
 
 def check_sum(body: bytes, project: bytes) -> int:

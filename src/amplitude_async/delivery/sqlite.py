@@ -25,7 +25,7 @@ from amplitude_async.delivery.jobs import Adopt, Append, Close, ListSetAside, No
 from amplitude_async.delivery.keeper import Keeper
 from amplitude_async.delivery.locking import forget_parent
 from amplitude_async.delivery.opening import Settings
-from amplitude_async.delivery.rows import Counts, Row, SetAside, fingerprint, ndjson_line
+from amplitude_async.delivery.rows import Counts, Row, SetAside, ndjson_line
 from amplitude_async.errors import OutboxClosed, OutboxStorageError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from amplitude_async.delivery.locking import FileLock
     from amplitude_async.delivery.opening import Durability
 
-__all__ = ["Counts", "Row", "SQLiteStore", "SetAside", "fingerprint", "ndjson_line"]
+__all__ = ["Counts", "Row", "SQLiteStore", "SetAside", "ndjson_line"]
 
 DEFAULT_MAX_BYTES: Final = 1024 * 1024 * 1024
 EXIT_SECONDS: Final = 1.0
@@ -85,7 +85,7 @@ class SQLiteStore:
 
         Args:
             path: The file; its folder must be there.
-            project: What stands for the project's key (see :func:`fingerprint`).
+            project: What stands for the project's key (see :func:`amplitude_async._protocol.masking.fingerprint`).
             options: What goes with every upload of these events.
             durability: What an acknowledged event survives: ``"power"`` loss, or the end of the ``"process"``.
             max_bytes: The cap; the file and its log stay within 1.25 of it and 8 MiB.

@@ -73,7 +73,7 @@ class Opener(Protocol):
     def secrets(self) -> tuple[str, ...]:
         """Return the texts that must appear in no message."""
 
-    def fingerprint(self) -> str:
+    def fingerprint(self) -> bytes:
         """Return what tells the project from others; it gives no key away."""
 
     async def rest(self, attempt: int, at_least: float | None) -> None:

@@ -386,7 +386,7 @@ class Export:
             progress=progress,
             at_once=at_once,
             bad_rows=bad_rows,
-            project=self._opener.fingerprint(),
+            project=self._opener.fingerprint().hex(),
             now=self._clock(),
         )
 
