@@ -7,6 +7,7 @@ from importlib import import_module
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from amplitude_async._protocol.budget import Period, Quota, Window
     from amplitude_async._version import __version__
     from amplitude_async.client import AsyncAmplitude
     from amplitude_async.delivery.hooks import Setback
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
         AmplitudeError,
         AuthenticationError,
         BadRequestError,
+        BudgetError,
         ClosedError,
         ConfigurationError,
         ExportError,
@@ -55,6 +57,7 @@ __all__ = [
     "AuthenticationError",
     "Backoff",
     "BadRequestError",
+    "BudgetError",
     "ClosedError",
     "ConfigurationError",
     "Export",
@@ -76,6 +79,8 @@ __all__ = [
     "OutboxStorageError",
     "PartialDeliveryError",
     "PayloadTooLargeError",
+    "Period",
+    "Quota",
     "RangeTooLargeError",
     "RateLimitedError",
     "Receipt",
@@ -91,6 +96,7 @@ __all__ = [
     "Timeout",
     "TransportError",
     "UnexpectedResponseError",
+    "Window",
     "__version__",
     "export_hour",
     "plan_hours",
@@ -107,12 +113,15 @@ _HOMES = {
     "OutboxReport": "delivery.receipts",
     "OutboxStats": "delivery.receipts",
     "Receipt": "delivery.receipts",
+    "Period": "_protocol.budget",
+    "Quota": "_protocol.budget",
     "SavedExport": "exporting.export",
     "Setback": "delivery.hooks",
     "Settlement": "delivery.ledger",
     "SyncProgress": "exporting.sync",
     "SyncReport": "exporting.sync",
     "Timeout": "options",
+    "Window": "_protocol.budget",
     "__version__": "_version",
     "export_hour": "hours",
     "plan_hours": "hours",

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Self
 
-from amplitude_async._io.caller import CLOSE_SECONDS, Caller, Connection, Policy, Settings
+from amplitude_async._io.caller import Caller, Policy
 from amplitude_async._io.chance import now_ms, stamp
+from amplitude_async._io.connection import CLOSE_SECONDS, Connection, Settings
 from amplitude_async._protocol.hosts import resolve
 from amplitude_async.errors import ConfigurationError, shown
 from amplitude_async.events import Defaults, epoch_ms
 from amplitude_async.options import DEFAULT_MAX_RETRIES, MASK, Backoff, Timeout, as_timeout, check_credential
 from amplitude_async.resources import dashboard, ingestion
+from amplitude_async.resources.namespaces import Namespaces
 
 if TYPE_CHECKING:
     import ssl
@@ -19,7 +21,9 @@ if TYPE_CHECKING:
     from datetime import date
     from types import TracebackType
 
+    from amplitude_async._io.caller import WhenLimited
     from amplitude_async._io.transport.wire import HttpClient
+    from amplitude_async._protocol.budget import Quota, QuotaName
     from amplitude_async._protocol.hosts import Api, Endpoint, Region
     from amplitude_async.delivery.hooks import Setback
     from amplitude_async.delivery.ledger import Overflow
@@ -64,7 +68,7 @@ class _Unset:
 _UNSET: Final = _Unset()
 
 
-class AsyncAmplitude:
+class AsyncAmplitude(Namespaces):
     """The Amplitude client for async Python.
 
     One client owns one shared ``httpx.AsyncClient``; make one per event loop and keep it for the life of the service. It works as
@@ -97,6 +101,9 @@ class AsyncAmplitude:
         transport: What the client that is built here stands on: ``"httpx"``, ``"httpx2"`` or ``"aiohttp"`` (extras).
         ssl_context: A TLS context of your own. There is no switch that turns verification off.
         backoff: How long to wait between attempts.
+        when_limited: What a call does that would pass a limit of Amplitude's (5 queries in flight, cost per hour, ...): ``"wait"``
+            (default) waits for room, within the call's own deadline if it has one; ``"raise"`` is a :class:`BudgetError`.
+        quotas: Other limits than the documented ones, by name, such as ``{"queries": Quota(windows=(Window(5000, 300),))}``.
         org_api_key: The organisation's API key (rarer APIs).
         org_secret_key: The organisation's secret key.
         deployment_key: The Experiment deployment key.
@@ -106,6 +113,8 @@ class AsyncAmplitude:
     Raises:
         ConfigurationError: The API key is missing, or an option makes no sense; names the argument and the variable.
     """
+
+    _caller: Caller
 
     def __init__(  # noqa: PLR0913 - the settings of one object
         self,
@@ -129,6 +138,8 @@ class AsyncAmplitude:
         transport: Literal["httpx", "httpx2", "aiohttp"] = "httpx",
         ssl_context: ssl.SSLContext | None = None,
         backoff: Backoff | None = None,
+        when_limited: WhenLimited = "wait",
+        quotas: Mapping[QuotaName, Quota] | None = None,
         org_api_key: str | None = None,
         org_secret_key: str | None = None,
         deployment_key: str | None = None,
@@ -156,11 +167,14 @@ class AsyncAmplitude:
         self._check_http_client(http_client)
         if max_connections is not None:
             max_connections = _whole("max_connections", max_connections, least=1, most=10_000)
-        settings = Settings(endpoints, credentials, transport, http_client, max_connections, trust_env, ssl_context)
+        settings = Settings(
+            endpoints, credentials, transport, http_client, max_connections, trust_env, ssl_context, _checked_quotas(quotas)
+        )
         policy = Policy(
             as_timeout(timeout),
             _whole("max_retries", max_retries, least=0, most=MAX_RETRIES_LIMIT),
             Backoff() if backoff is None else backoff,
+            _checked_choice(when_limited),
         )
         self._caller = Caller(Connection(settings), policy)
         self._defaults = Defaults(user_id, device_id, _session(session_id))
@@ -179,9 +193,11 @@ class AsyncAmplitude:
     def __repr__(self) -> str:
         if not hasattr(self, "_caller"):
             return "<AsyncAmplitude refused at construction>"
+        shown_apis: tuple[Api, ...] = ("ingestion", "dashboard")
         endpoints = self._caller.connection.settings.endpoints
+        origins = " ".join(f"{api}={endpoint.origin}" for api in shown_apis if (endpoint := endpoints[api]) is not None)
         state = " closed" if self._caller.connection.is_closed else ""
-        return f"<AsyncAmplitude{state} ingestion={endpoints['ingestion'].origin} dashboard={endpoints['dashboard'].origin}>"
+        return f"<AsyncAmplitude{state} {origins}>"
 
     async def __aenter__(self) -> Self:
         return self
@@ -208,6 +224,7 @@ class AsyncAmplitude:
         max_retries: int | _Unset = _UNSET,
         backoff: Backoff | _Unset = _UNSET,
         share_requests: bool | _Unset = _UNSET,
+        when_limited: WhenLimited | _Unset = _UNSET,
         user_id: str | _Unset | None = _UNSET,
         device_id: str | _Unset | None = _UNSET,
         session_id: object = _UNSET,
@@ -219,6 +236,7 @@ class AsyncAmplitude:
             max_retries: As for the client.
             backoff: As for the client.
             share_requests: As for the client.
+            when_limited: As for the client.
             user_id: As for the client; ``None`` takes the default away.
             device_id: The same.
             session_id: The same.
@@ -233,6 +251,8 @@ class AsyncAmplitude:
             policy = policy._replace(max_retries=_whole("max_retries", max_retries, least=0, most=MAX_RETRIES_LIMIT))
         if not isinstance(backoff, _Unset):
             policy = policy._replace(backoff=backoff)
+        if not isinstance(when_limited, _Unset):
+            policy = policy._replace(when_limited=_checked_choice(when_limited))
         changes = {"user_id": user_id, "device_id": device_id, "session_id": session_id}
         changed = {name: value for name, value in changes.items() if value is not _UNSET}
         if "session_id" in changed:
@@ -521,7 +541,7 @@ class _Given(NamedTuple):
             raise ConfigurationError(message)
         return found
 
-    def endpoints(self, *, allow_clear_text: bool) -> dict[Api, Endpoint]:
+    def endpoints(self, *, allow_clear_text: bool) -> dict[Api, Endpoint | None]:
         """Decide the endpoints.
 
         Raises:
@@ -548,6 +568,29 @@ def _whole(name: str, value: object, *, least: int, most: int) -> int:
         message = f"{name} must be a whole number from {least} to {most}."
         raise ConfigurationError(message)
     return value
+
+
+def _checked_choice(value: object) -> WhenLimited:
+    if value == "wait" or value == "raise":  # noqa: PLR1714 - so that type checkers narrow it
+        return value
+    message = f"when_limited must be 'wait' or 'raise', not {shown(value)}."
+    raise ConfigurationError(message)
+
+
+def _checked_quotas(quotas: Mapping[QuotaName, Quota] | None) -> Mapping[QuotaName, Quota] | None:
+    if quotas is None:
+        return None
+    from amplitude_async._protocol.budget import QUOTAS, Quota  # noqa: PLC0415 - loaded where it is used
+
+    for name, quota in dict(quotas).items():
+        if name not in QUOTAS:
+            message = f"quotas has no {shown(name)}; the names are {', '.join(QUOTAS)}."
+            raise ConfigurationError(message)
+        amounts = [window.cost for window in quota.windows] if isinstance(quota, Quota) else [0]
+        if min((*amounts, 1 if quota.in_flight is None else quota.in_flight)) < 1:
+            message = f"quotas[{name!r}] must be a Quota whose costs are 1 or more."
+            raise ConfigurationError(message)
+    return dict(quotas)
 
 
 def _session(value: object) -> object:

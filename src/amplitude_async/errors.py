@@ -5,6 +5,7 @@
       InvalidArgumentError          an argument refused here, before sending; .argument (also a ValueError)
         InvalidEventError           an event refused here; .path says where
       ClosedError                   used after closing
+      BudgetError                   a limit of Amplitude's would be passed; .cost .wait
       TransportError                no complete answer; .detail
         RequestTimeoutError         (also a builtin TimeoutError)
       ResponseError                 Amplitude answered no: .status .data .headers
@@ -44,6 +45,7 @@ __all__ = [
     "AmplitudeError",
     "AuthenticationError",
     "BadRequestError",
+    "BudgetError",
     "ClosedError",
     "ConfigurationError",
     "ExportError",
@@ -178,6 +180,34 @@ class InvalidEventError(InvalidArgumentError):
 
 class ClosedError(AmplitudeError):
     """The client, or the export, was used after closing."""
+
+
+class BudgetError(AmplitudeError):
+    """A limit of Amplitude's would be passed, and waiting was not allowed or would take longer than the call may.
+
+    Nothing was sent. ``when_limited="wait"`` (the default) waits as long as the call's own deadline allows.
+
+    Attributes:
+        cost: What the call would have cost, in the units of the limit.
+        wait: Seconds until there is room; ``None`` if that depends on calls that are under way.
+    """
+
+    cost: int = 1
+    wait: float | None = None
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        cost: int = 1,
+        wait: float | None = None,
+        outcome: Outcome | None = "not_sent",
+        insert_ids: Sequence[str] = (),
+        request: RequestSummary | None = None,
+    ) -> None:
+        super().__init__(message, outcome=outcome, insert_ids=insert_ids, request=request)
+        self.cost = cost
+        self.wait = wait
 
 
 class TransportError(AmplitudeError):

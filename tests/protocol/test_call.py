@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amplitude_async._protocol.call import Form, Upload, query_text
+from amplitude_async._protocol.bodies import Form, Upload, query_text
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 

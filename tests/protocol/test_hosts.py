@@ -41,7 +41,8 @@ EU = ("https://api.eu.amplitude.com", "https://analytics.eu.amplitude.com")
 def test_which_endpoint_wins(given_: dict[str, object], environment: dict[str, str], expected: tuple[str, str]) -> None:
     """Explicit endpoint, base_url, region, then the same three of the environment, then US."""
     endpoints = resolve(given_, environment, allow_clear_text=False)
-    assert (endpoints["ingestion"].origin, endpoints["dashboard"].origin) == expected
+    found = [endpoint.origin for api, endpoint in endpoints.items() if endpoint is not None and api in {"ingestion", "dashboard"}]
+    assert tuple(found) == expected
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amplitude_async import InvalidArgumentError
-from amplitude_async.resources.dashboard import activity_call, query_value, search_call, segmentation_call
+from amplitude_async.resources.dashboard import activity_call, search_call, segmentation_call
+from amplitude_async.resources.parameters import query_value
 
 E = {"event_type": "signup"}
 

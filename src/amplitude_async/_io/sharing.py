@@ -31,7 +31,8 @@ from amplitude_async.options import limits_for
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from amplitude_async._io.caller import Caller, Connection
+    from amplitude_async._io.caller import Caller
+    from amplitude_async._io.connection import Connection
     from amplitude_async._io.tasks import OwnedTask
     from amplitude_async._io.transport.door import Transport
     from amplitude_async._protocol.queueing import Batch

@@ -5,77 +5,34 @@ A Call holds no key. The body is rendered with it at the moment of sending, so t
 
 from __future__ import annotations
 
-import zlib
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import quote
 
-from amplitude_async._protocol.codec import MalformedError, decode, encode
+from amplitude_async._protocol.codec import MalformedError, decode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
+    from amplitude_async._protocol.bodies import Body
+    from amplitude_async._protocol.budget import Use
+    from amplitude_async._protocol.credentials import Credential
     from amplitude_async._protocol.hosts import Api
+    from amplitude_async._protocol.links import Link
 
 __all__ = [
     "Call",
-    "Credential",
-    "Form",
     "Kind",
-    "Upload",
-    "query_text",
+    "path_of",
+    "read_json",
+    "read_json_list",
     "read_json_object",
+    "read_nothing",
+    "read_text",
     "read_text_or_json",
     "read_upload_answer",
 ]
 
-GZIP_LEVEL: Final = 1
-"""The quickest: events shrink to a tenth even so, and 900 kB cost the event loop a few milliseconds."""
-GZIP_WINDOW: Final = 31
-"""The largest window, with gzip's own header."""
-
 Kind = Literal["ingestion", "query", "stream"]
-Credential = Literal["in_body", "project"]
-"""``in_body``: the project's API key in the body. ``project``: HTTP Basic with API key and secret key."""
-
-
-class Upload(NamedTuple):
-    """A JSON body of events: ``{"api_key": ..., "events": [...], "options": ...}``; packed with gzip if asked for."""
-
-    events: Sequence[bytes]
-    options: bytes | None = None
-    is_compressed: bool = False
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """What the body is."""
-        described = {"Content-Type": "application/json"}
-        if self.is_compressed:
-            described["Content-Encoding"] = "gzip"
-        return described
-
-    def render(self, api_key: str) -> bytes:
-        """Return the bytes that go on the wire."""
-        options = b"" if self.options is None else b',"options":' + self.options
-        plain = b'{"api_key":' + encode(api_key) + b',"events":[' + b",".join(self.events) + b"]" + options + b"}"
-        if not self.is_compressed:
-            return plain
-        packer = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, GZIP_WINDOW)
-        return packer.compress(plain) + packer.flush()
-
-
-class Form(NamedTuple):
-    """A form body: the API key and fields that are JSON text."""
-
-    fields: tuple[tuple[str, str], ...]
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """What the body is."""
-        return {"Content-Type": "application/x-www-form-urlencoded"}
-
-    def render(self, api_key: str) -> bytes:
-        """Return the bytes that go on the wire."""
-        return query_text((("api_key", api_key), *self.fields)).encode()
 
 
 class Call(NamedTuple):
@@ -94,6 +51,10 @@ class Call(NamedTuple):
         insert_ids: The ids of the events it carries.
         events: How many events an upload carries, so that an answer that counts others can be told; 0 if it is none.
         final: Statuses after which it is not sent again, although others of their kind would be.
+        headers: What goes with it beyond what its kind, credential and body say; nothing secret.
+        uses: What it takes of Amplitude's quotas.
+        follows_link: Whether a redirect is the download link that was asked for; followed once, without credentials.
+        link: Where it goes instead of to its API: such a link.
     """
 
     api: Api
@@ -104,19 +65,63 @@ class Call(NamedTuple):
     reads: Callable[[bytes], Any]
     repeatable: bool
     query: tuple[tuple[str, str], ...] = ()
-    body: Upload | Form | None = None
+    body: Body | None = None
     insert_ids: tuple[str, ...] = ()
     events: int = 0
     final: frozenset[int] = frozenset()
+    headers: tuple[tuple[str, str], ...] = ()
+    uses: tuple[Use, ...] = ()
+    follows_link: bool = False
+    link: Link | None = None
 
     def __repr__(self) -> str:
         # Queries and bodies hold users' data: they are in no text form.
         return f"<Call {self.method} {self.path}>"
 
 
-def query_text(pairs: tuple[tuple[str, str], ...]) -> str:
-    """Percent-encode pairs so that nothing in them can change the structure of a query or form."""
-    return "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in pairs)
+def path_of(template: str, *segments: str) -> str:
+    """Return a path with its ``{}`` filled in, so that nothing in a name or id can change its structure."""
+    # A lone "." or ".." would be taken out on the way, and quote() leaves dots alone.
+    return template.format(*(quote(segment, safe="") if segment.strip(".") else segment.replace(".", "%2E") for segment in segments))
+
+
+def read_json(body: bytes) -> Any:  # noqa: ANN401 - this is where JSON enters
+    """Read an answer that is any JSON.
+
+    Raises:
+        MalformedError: It is not.
+    """
+    return decode(body)
+
+
+def read_json_list(body: bytes) -> list[Any]:
+    """Read an answer that must be a JSON list.
+
+    Raises:
+        MalformedError: It is not.
+    """
+    answer = decode(body)
+    if not isinstance(answer, list):
+        message = f"a JSON {type(answer).__name__} where a list was expected"
+        raise MalformedError(message)
+    return answer
+
+
+def read_text(body: bytes) -> str:
+    """Read an answer that is text: CSV, XML.
+
+    Raises:
+        MalformedError: It is not UTF-8.
+    """
+    try:
+        return body.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        message = "it is no UTF-8 text"
+    raise MalformedError(message)
+
+
+def read_nothing(_body: bytes) -> None:
+    """Read an answer that says nothing but that it worked."""
 
 
 def read_json_object(body: bytes, *, strict: bool = False) -> dict[str, Any]:

@@ -1,4 +1,8 @@
-"""Dates as Amplitude writes them: ``YYYYMMDD`` for dashboards (the project's zone), ``YYYYMMDDTHH`` for exports (UTC)."""
+"""Dates as Amplitude writes them, which differs by API.
+
+``YYYYMMDD`` for dashboards (the project's zone), ``YYYYMMDDTHH`` for exports (UTC), ``YYYY-MM-DD`` for privacy, and
+``YYYY-MM-DD HH:MM:SS`` (UTC) for releases, ISO 8601 with an offset for the rest.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +12,11 @@ from typing import Final
 
 from amplitude_async.errors import InvalidArgumentError, shown
 
-__all__ = ["check_order", "dashboard_date", "export_hour"]
+__all__ = ["check_order", "dashboard_date", "export_hour", "iso_day", "iso_instant", "utc_text"]
 
 _DASHBOARD: Final = re.compile(r"(\d{4})(\d{2})(\d{2})(?:T(\d{1,2}))?", re.ASCII)
 _EXPORT: Final = re.compile(r"(\d{4})(\d{2})(\d{2})T(\d{1,2})", re.ASCII)
+_DAY: Final = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})", re.ASCII)
 _LAST_HOUR: Final = 23
 
 
@@ -31,6 +36,64 @@ def dashboard_date(value: object, *, argument: str) -> str:
     if isinstance(value, str) and _is_real(_DASHBOARD.fullmatch(value)):
         return value
     message = f"{argument} must be a date, a datetime, or text as YYYYMMDD, not {shown(value)}"
+    raise InvalidArgumentError(message, argument=argument)
+
+
+def iso_day(value: object, *, argument: str) -> str:
+    """Return a day as ``YYYY-MM-DD``: a date, a datetime's own calendar date, or text, with or without dashes.
+
+    Raises:
+        InvalidArgumentError: The value is no day.
+    """
+    if isinstance(value, date):
+        return f"{value.year:04}-{value:%m-%d}"
+    match = _DAY.fullmatch(value) if isinstance(value, str) else None
+    if match is not None and _is_real(match):
+        return f"{match[1]}-{match[2]}-{match[3]}"
+    message = f"{argument} must be a date, a datetime, or text as YYYY-MM-DD, not {shown(value)}"
+    raise InvalidArgumentError(message, argument=argument)
+
+
+def _aware(value: object, *, argument: str, form: str) -> datetime | str:
+    """Return a moment with its zone; text that reads as one passes as it is. A naive datetime, and a date's midnight, mean UTC."""
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value
+    if isinstance(value, date):
+        return datetime(value.year, value.month, value.day, tzinfo=UTC)
+    if isinstance(value, str):
+        try:
+            datetime.fromisoformat(value)
+        except ValueError:
+            pass
+        else:
+            return value
+    message = f"{argument} must be a datetime, a date, or text as {form}, not {shown(value)}"
+    raise InvalidArgumentError(message, argument=argument)
+
+
+def iso_instant(value: object, *, argument: str) -> str:
+    """Return a moment in ISO 8601 with its offset; a naive datetime, and a date's midnight, mean UTC. Text in that form passes.
+
+    Raises:
+        InvalidArgumentError: The value is no moment.
+    """
+    moment = _aware(value, argument=argument, form="2026-05-01T07:00:00+00:00")
+    return moment if isinstance(moment, str) else moment.isoformat(timespec="seconds")
+
+
+def utc_text(value: object, *, argument: str) -> str:
+    """Return a moment as ``YYYY-MM-DD HH:MM:SS`` in UTC; a naive datetime, and a date's midnight, mean UTC.
+
+    Raises:
+        InvalidArgumentError: The value is no moment.
+    """
+    moment = _aware(value, argument=argument, form="2026-05-01 07:00:00")
+    if isinstance(moment, str):
+        return moment
+    try:
+        return moment.astimezone(UTC).isoformat(" ", timespec="seconds").removesuffix("+00:00")
+    except OverflowError:
+        message = f"{argument} lies outside the years that can be written"
     raise InvalidArgumentError(message, argument=argument)
 
 
@@ -67,7 +130,8 @@ def _is_real(match: re.Match[str] | None) -> bool:
         date(int(match[1]), int(match[2]), int(match[3]))
     except ValueError:
         return False
-    return match[4] is None or int(match[4]) <= _LAST_HOUR
+    hour = match[4] if match.re.groups > 3 else None  # noqa: PLR2004 - the fourth group is the hour, where there is one
+    return hour is None or int(hour) <= _LAST_HOUR
 
 
 def check_order(start: str, end: str) -> None:

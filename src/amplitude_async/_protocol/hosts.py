@@ -1,6 +1,8 @@
 """Which origin serves which API in which region, and what an endpoint may look like.
 
-Amplitude's pages: https://amplitude.com/docs/apis/analytics/http-v2 and https://amplitude.com/docs/apis/analytics/dashboard-rest
+The hosts follow no common pattern: the EU's are spelt in eight ways, and two APIs have none there.
+
+Amplitude's pages: https://amplitude.com/docs/apis and one for each API below it.
 """
 
 from __future__ import annotations
@@ -14,15 +16,47 @@ from amplitude_async.errors import ConfigurationError, shown
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Api", "Endpoint", "Region", "parse_endpoint", "resolve"]
+__all__ = ["HOSTS", "MOVED_BY", "Api", "Endpoint", "Region", "parse_endpoint", "resolve"]
 
 Region = Literal["us", "eu"]
-Api = Literal["ingestion", "dashboard"]
+Api = Literal[
+    "ingestion",
+    "mapping",
+    "dashboard",
+    "audit_logs",
+    "session_replay",
+    "profiles",
+    "lookup_tables",
+    "scim",
+    "localization",
+    "evaluation",
+    "management",
+]
 
-ORIGINS: Final[Mapping[str, Mapping[str, str]]] = {
-    "us": {"ingestion": "https://api2.amplitude.com", "dashboard": "https://amplitude.com"},
-    "eu": {"ingestion": "https://api.eu.amplitude.com", "dashboard": "https://analytics.eu.amplitude.com"},
+HOSTS: Final[Mapping[Api, tuple[str, str | None]]] = {
+    "ingestion": ("api2.amplitude.com", "api.eu.amplitude.com"),
+    "mapping": ("api.amplitude.com", "api.eu.amplitude.com"),
+    "dashboard": ("amplitude.com", "analytics.eu.amplitude.com"),
+    "audit_logs": ("amplitude.com", None),
+    "session_replay": ("amplitude.com", "eu.amplitude.com"),
+    "profiles": ("profile-api.amplitude.com", None),
+    "lookup_tables": ("data-api.amplitude.com", "data-api.eu.amplitude.com"),
+    "scim": ("core.amplitude.com", "core.eu.amplitude.com"),
+    "localization": ("app.amplitude.com", "app.eu.amplitude.com"),
+    "evaluation": ("api.lab.amplitude.com", "api.lab.eu.amplitude.com"),
+    "management": ("experiment.amplitude.com", "experiment.eu.amplitude.com"),
 }
+"""Host in the US and in the EU, ``None`` where an API is not offered there."""
+
+MOVED_BY: Final[Mapping[Api, str]] = {
+    "ingestion": "token_endpoint",
+    "mapping": "token_endpoint",
+    "dashboard": "dashboard_endpoint",
+    "audit_logs": "dashboard_endpoint",
+    "session_replay": "dashboard_endpoint",
+}
+"""Which argument moves an API alone: user mappings are ingestion on another host, and what is served by the dashboard's host in the US
+moves with it."""
 
 _SHAPE: Final = re.compile(
     r"(?P<scheme>https?)://"
@@ -143,8 +177,8 @@ def _region(name: str, value: object) -> Region:
     raise ConfigurationError(message)
 
 
-def resolve(given: Mapping[str, object], environment: Mapping[str, str], *, allow_clear_text: bool) -> dict[Api, Endpoint]:
-    """Decide the endpoint of every API.
+def resolve(given: Mapping[str, object], environment: Mapping[str, str], *, allow_clear_text: bool) -> dict[Api, Endpoint | None]:
+    """Decide the endpoint of every API; ``None`` for those that the region has not.
 
     Explicit endpoint beats explicit ``base_url`` beats explicit ``region`` beats the same three of the environment beats US. An
     explicit ``base_url`` or ``region`` hides the environment's endpoints, so that a test pointed at a sandbox never reaches
@@ -162,27 +196,27 @@ def resolve(given: Mapping[str, object], environment: Mapping[str, str], *, allo
     def parsed(name: str, value: object) -> Endpoint:
         return parse_endpoint(name, value, allow_clear_text=allow_clear_text)
 
-    endpoints: dict[Api, Endpoint] = {}
     is_hidden = bool(given.get("base_url") or given.get("region"))
     variables = {} if is_hidden else environment
-    region = _region("region", given["region"]) if given.get("region") else None
-    base_url = parsed("base_url", given["base_url"]) if given.get("base_url") else None
-    env_base = variables.get("AMPLITUDE_BASE_URL")
-    env_region = variables.get("AMPLITUDE_REGION")
-    names: tuple[tuple[Api, str], ...] = (("ingestion", "token_endpoint"), ("dashboard", "dashboard_endpoint"))
-    for api, name in names:
+    moved: dict[str, Endpoint] = {}
+    for name in sorted(set(MOVED_BY.values())):
         variable = f"AMPLITUDE_{name.upper()}"
         if given.get(name):
-            endpoints[api] = parsed(name, given[name])
-        elif base_url is not None:
-            endpoints[api] = base_url
-        elif region is not None:
-            endpoints[api] = parsed("region", ORIGINS[region][api])
+            moved[name] = parsed(name, given[name])
         elif variables.get(variable):
-            endpoints[api] = parsed(variable, variables[variable])
-        elif env_base:
-            endpoints[api] = parsed("AMPLITUDE_BASE_URL", env_base)
-        else:
-            chosen = _region("AMPLITUDE_REGION", env_region) if env_region else "us"
-            endpoints[api] = parsed("region", ORIGINS[chosen][api])
+            moved[name] = parsed(variable, variables[variable])
+    region = _region("region", given["region"]) if given.get("region") else None
+    base_url: Endpoint | None = None
+    if given.get("base_url"):
+        base_url = parsed("base_url", given["base_url"])
+    elif region is None and variables.get("AMPLITUDE_BASE_URL"):
+        base_url = parsed("AMPLITUDE_BASE_URL", variables["AMPLITUDE_BASE_URL"])
+    if region is None:
+        named = variables.get("AMPLITUDE_REGION")
+        region = _region("AMPLITUDE_REGION", named) if named and base_url is None else "us"
+    endpoints: dict[Api, Endpoint | None] = {}
+    for api, hosts in HOSTS.items():
+        host = hosts[region == "eu"]
+        own = moved.get(MOVED_BY.get(api, ""))
+        endpoints[api] = own or base_url or (None if host is None else Endpoint(f"https://{host}", ""))
     return endpoints

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Generic, Literal, NamedTuple, Protocol, TypeVar
 
-from amplitude_async._protocol.call import Call, Upload, read_upload_answer
+from amplitude_async._protocol.bodies import Upload
+from amplitude_async._protocol.call import Call, read_upload_answer
 from amplitude_async._protocol.codec import MalformedError, decode
 from amplitude_async._protocol.verdict import fate_of
 

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypedDict
 from urllib.parse import quote
 
-from amplitude_async._protocol.call import Call, Form, read_text_or_json
+from amplitude_async._protocol.bodies import Form
+from amplitude_async._protocol.call import Call, read_text_or_json
 from amplitude_async._protocol.codec import UnencodableError, encode
 from amplitude_async._protocol.uploads import HTTP_V2, upload_call
 from amplitude_async._protocol.verdict import copied, sift
@@ -28,12 +29,11 @@ from amplitude_async.events import Defaults, as_list, has_unrepeatable_operation
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from amplitude_async._protocol.call import Kind
     from amplitude_async.errors import Outcome
+    from amplitude_async.resources.runner import Sender
 
 __all__ = [
     "Packed",
-    "Runner",
     "Sharer",
     "TrackResult",
     "encoded_options",
@@ -64,16 +64,6 @@ class TrackResult(TypedDict):
     server_upload_time: int
     payload_size_bytes: int
     events_ingested: int
-
-
-class Runner(Protocol):
-    """What can run a Call; the client's caller is one."""
-
-    def deadline(self, kind: Kind) -> float:
-        """Return when a call that begins now has to be over."""
-
-    async def run(self, call: Call, *, deadline: float | None = None) -> Any:  # noqa: ANN401 - this is where JSON enters
-        """Send a call, return what its answer says."""
 
 
 class Outcomes(Protocol):
@@ -206,7 +196,7 @@ def split(packed: Sequence[Packed], *, max_count: int, max_bytes: int) -> list[l
 
 
 async def _deliver(
-    runner: Runner, packed: Sequence[Packed], parts: list[list[int]], build: Callable[[list[Packed]], Call]
+    runner: Sender, packed: Sequence[Packed], parts: list[list[int]], build: Callable[[list[Packed]], Call]
 ) -> list[Any]:
     """Send every part; take refused items out, halve what is refused without a reason, and say what became of each.
 
@@ -247,7 +237,7 @@ async def _deliver(
     return answers
 
 
-async def _answer_or_error(runner: Runner, call: Call, deadline: float, answers: list[Any]) -> AmplitudeError | None:
+async def _answer_or_error(runner: Sender, call: Call, deadline: float, answers: list[Any]) -> AmplitudeError | None:
     try:
         answers.append(await runner.run(call, deadline=deadline))
     except AmplitudeError as error:
@@ -278,7 +268,7 @@ def _summed_up(delivered: list[int], failed: dict[int, AmplitudeError], packed: 
 
 
 async def track(
-    runner: Runner,
+    runner: Sender,
     events: object,
     *,
     options: object,
@@ -349,14 +339,14 @@ def _form_call(path: str, items: list[Packed]) -> Call:
     )
 
 
-async def identify(runner: Runner, identifications: object, *, defaults: Defaults) -> Any:  # noqa: ANN401 - text or JSON
+async def identify(runner: Sender, identifications: object, *, defaults: Defaults) -> Any:  # noqa: ANN401 - text or JSON
     """Upload identifications; see :meth:`amplitude_async.AsyncAmplitude.identify`."""
     packed = _pack_identifications(as_list(identifications, name="identifications"), defaults)
     parts = split(packed, max_count=MAX_IDENTIFICATIONS, max_bytes=HTTP_V2.max_bytes)
     return (await _deliver(runner, packed, parts, lambda items: _form_call("/identify", items)))[-1]
 
 
-async def group_identify(runner: Runner, identifications: object) -> Any:  # noqa: ANN401 - text or JSON
+async def group_identify(runner: Sender, identifications: object) -> Any:  # noqa: ANN401 - text or JSON
     """Upload group identifications; see :meth:`amplitude_async.AsyncAmplitude.group_identify`."""
     packed = _pack_groups(as_list(identifications, name="identifications"))
     parts = split(packed, max_count=MAX_IDENTIFICATIONS, max_bytes=HTTP_V2.max_bytes)

@@ -17,6 +17,7 @@ import anyio.to_thread
 import uvicorn
 
 from amplitude_async.errors import ConfigurationError
+from amplitude_async.sandbox.desk import Desk, Keys
 from amplitude_async.sandbox.limits import Limits
 from amplitude_async.sandbox.server import Service
 
@@ -82,6 +83,11 @@ class Sandbox:
         port: int = 0,
         api_key: str = "sandbox",
         secret_key: str = "sandbox",  # noqa: S107 - the documented test key
+        org_api_key: str = "sandbox",
+        org_secret_key: str = "sandbox",  # noqa: S107 - as above
+        deployment_key: str = "sandbox",
+        management_key: str = "sandbox",
+        scim_token: str = "sandbox",  # noqa: S107 - as above
         project_id: int = DEFAULT_PROJECT_ID,
         clock: Callable[[], float] = time.time,
         allow_remote: bool = False,
@@ -97,6 +103,11 @@ class Sandbox:
             port: A port; 0 takes a free one.
             api_key: The accepted API key.
             secret_key: The accepted secret key.
+            org_api_key: The organisation's API key (DSAR, audit logs).
+            org_secret_key: The organisation's secret key.
+            deployment_key: The Experiment deployment key.
+            management_key: The Experiment management key.
+            scim_token: The SCIM key.
             project_id: The project's number.
             clock: The server's clock: seconds since the epoch.
             allow_remote: Permit a ``host`` that other machines can reach.
@@ -115,6 +126,15 @@ class Sandbox:
             chosen = Limits(**{**fields, "export_delay_s": export_delay})
         self.api_key = api_key
         self.secret_key = secret_key
+        self._keys = Keys(
+            api_key=api_key,
+            secret_key=secret_key,
+            org_api_key=org_api_key,
+            org_secret_key=org_secret_key,
+            deployment_key=deployment_key,
+            management_key=management_key,
+            scim_token=scim_token,
+        )
         self.project_id = project_id
         self._strict = strict
         self._store = store or ":memory:"
@@ -138,6 +158,11 @@ class Sandbox:
             raise RuntimeError(message)
         return self._url
 
+    @property
+    def credentials(self) -> dict[str, str]:
+        """Return what a client is built with: ``AsyncAmplitude(**box.credentials)`` has every key, and this ``base_url``."""
+        return {"base_url": self.url, **{name: getattr(self._keys, name) for name in Keys.__slots__}}
+
     def start(self) -> None:
         """Listen and serve, in a thread; returns when requests are answered."""
         if self._thread is not None:
@@ -146,9 +171,8 @@ class Sandbox:
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
         listener = socket.create_server((self._host.strip("[]"), self._port), family=family, backlog=1024)
         try:
-            service = Service(
-                api_key=self.api_key,
-                secret_key=self.secret_key,
+            desk = Desk(
+                keys=self._keys,
                 project_id=self.project_id,
                 store=self._store,
                 strict=self._strict,
@@ -161,7 +185,7 @@ class Sandbox:
         host, port = listener.getsockname()[:2]
         listening = threading.Event()
         config = _Config(
-            service.application(),
+            Service(desk).application(),
             log_config=None,
             access_log=False,
             lifespan="off",
@@ -174,7 +198,7 @@ class Sandbox:
             server_header=False,
         )
         self._server = _Server(config, listening)
-        self._thread = threading.Thread(target=_serve, args=(self._server, listener, service), name="amplitude-sandbox", daemon=True)
+        self._thread = threading.Thread(target=_serve, args=(self._server, listener, desk), name="amplitude-sandbox", daemon=True)
         self._thread.start()
         if not listening.wait(_START_SECONDS):
             self.stop()
@@ -217,10 +241,10 @@ class Sandbox:
             await anyio.to_thread.run_sync(self.stop)
 
 
-def _serve(server: _Server, listener: socket.socket, service: Service) -> None:
+def _serve(server: _Server, listener: socket.socket, desk: Desk) -> None:
     """Run the server in this thread until it is told to stop, then release what it held."""
     try:
         asyncio.run(server.serve(sockets=[listener]))
     finally:
         listener.close()
-        service.close()
+        desk.close()

@@ -1,23 +1,16 @@
 """The sandbox's HTTP face: a Starlette application over the store.
 
-The loop only parses and answers; everything that touches SQLite runs in one thread of its own. Bodies of errors are
-those of the API concerned: ingestion ``{"code", "error"}``, identify plain text, dashboard and export
-``{"error": {"http_code", ...}}``.
+Ingestion, user data, segmentation and export are here, every other API in ``apis/``. Bodies of errors are those of the API
+concerned: ingestion ``{"code", "error"}``, identify plain text, dashboard and export ``{"error": {"http_code", ...}}``.
 """
 
 from __future__ import annotations
 
-import asyncio
-import base64
-import binascii
-import hmac
 import logging
 import tempfile
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from email.parser import BytesParser
 from email.policy import HTTP
-from typing import IO, Final, ParamSpec, TypeVar
+from typing import IO, TYPE_CHECKING, Final
 from urllib.parse import parse_qs
 
 from starlette.applications import Starlette
@@ -26,12 +19,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from amplitude_async.sandbox import exporting, queries, questions, rows, rules
-from amplitude_async.sandbox.limits import Limits, QueryLimits, UploadLimits
-from amplitude_async.sandbox.store import Store
+from amplitude_async.sandbox import apis, exporting, queries, questions, rows, rules
+from amplitude_async.sandbox.desk import Desk, json_answer, parameters_of, refused_query
 
-P = ParamSpec("P")
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 _LOG: Final = logging.getLogger("amplitude_async.sandbox")
 _LONGEST_URL: Final = 16_384  # beyond it: 414
@@ -39,61 +31,13 @@ _MAX_IDENTIFICATIONS: Final = 1024
 _LARGEST_IN_MEMORY: Final = 4 << 20  # of an export that is being put together; what is beyond goes to a temporary file
 _PIECE_BYTES: Final = 64 << 10
 _DASHBOARD_PREFIX: Final = "/api/"
-_LOOKUPS: Final = frozenset({"/api/2/usersearch", "/api/2/useractivity"})
-
-Handler = Callable[[Request], Awaitable[Response]]
-
-
-def json_answer(status: int, body: object) -> Response:
-    """Answer with compact JSON."""
-    return Response(rows.compact(body), status, media_type="application/json")
-
-
-def refused_query(status: int, details: str) -> Response:
-    """Answer with the error envelope of the dashboard API."""
-    headers = {"www-authenticate": 'Basic realm="Amplitude"'} if status == 401 else None  # noqa: PLR2004 - said by the line itself
-    return Response(
-        rows.compact(rules.envelope(status, details)),
-        status,
-        headers,
-        media_type="application/json; charset=utf-8",
-    )
 
 
 class Service:
     """The endpoints of one sandbox. ``aclose`` ends its database thread."""
 
-    def __init__(
-        self,
-        *,
-        api_key: str,
-        secret_key: str,
-        project_id: int,
-        store: str,
-        strict: bool,
-        limits: Limits,
-        clock: Callable[[], float],
-    ) -> None:
-        """Open the store in the thread that will use it."""
-        self._api_key = api_key
-        self._secret_key = secret_key
-        self._project_id = project_id
-        self._strict = strict
-        self._limits = limits
-        self._clock = clock
-        self._uploads = UploadLimits(limits)
-        self._queries = QueryLimits(limits)
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="amplitude-sandbox-store")
-        try:
-            self._store = self._thread.submit(Store, store, project_id).result()
-        except BaseException:
-            self._thread.shutdown()
-            raise
-
-    def close(self) -> None:
-        """Close the database and end its thread."""
-        self._thread.submit(self._store.close).result()
-        self._thread.shutdown()
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
 
     def application(self) -> Starlette:
         """Build the ASGI application."""
@@ -103,18 +47,16 @@ class Service:
             Route("/identify", self._identify, methods=["GET", "POST"]),
             Route("/groupidentify", self._group_identify, methods=["GET", "POST"]),
         ]
+        guarded = self._desk.guarded
         dashboard = [
-            Route("/api/2/usersearch", self._guarded(self._user_search), methods=["GET"]),
-            Route("/api/2/useractivity", self._guarded(self._user_activity), methods=["GET"]),
-            Route("/api/2/events/segmentation", self._guarded(self._segmentation), methods=["GET"]),
-            Route("/api/2/export", self._guarded(self._export), methods=["GET"]),
+            Route("/api/2/usersearch", guarded(self._user_search, pool="lookups"), methods=["GET"]),
+            Route("/api/2/useractivity", guarded(self._user_activity, pool="lookups"), methods=["GET"]),
+            Route("/api/2/events/segmentation", guarded(self._segmentation), methods=["GET"]),
+            Route("/api/2/export", guarded(self._export), methods=["GET"]),
         ]
+        others = [route for api in apis.ALL for route in api.routes(self._desk)]
         handlers = {HTTPException: self._unrouted, rules.RefusedError: self._refused, Exception: self._broken}
-        return Starlette(routes=uploads + dashboard, exception_handlers=handlers)  # type: ignore[arg-type]  # each handler takes the exception it is registered for
-
-    async def _run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run something in the store's thread."""
-        return await asyncio.wrap_future(self._thread.submit(function, *args, **kwargs))
+        return Starlette(routes=[*uploads, *dashboard, *others], exception_handlers=handlers)  # type: ignore[arg-type]  # each handler takes the exception it is registered for
 
     # Errors
 
@@ -138,18 +80,6 @@ class Service:
 
     # Uploads
 
-    async def _body(self, request: Request, limit: int) -> bytes:
-        """Read a body up to a limit. What exceeds it is read and dropped, so that the client sees the answer."""
-        body = bytearray()
-        size = 0
-        async for piece in request.stream():
-            size += len(piece)
-            if size <= limit:
-                body += piece
-        if size > limit:
-            raise rules.too_large()
-        return rules.unpacked(bytes(body), request.headers.get("content-encoding", ""), limit)
-
     async def _upload_v2(self, request: Request) -> Response:
         return await self._upload(request, rules.HTTP_V2)
 
@@ -157,12 +87,12 @@ class Service:
         return await self._upload(request, rules.BATCH)
 
     async def _upload(self, request: Request, endpoint: rules.Endpoint) -> Response:
-        received = self._clock()
-        body = await self._body(request, endpoint.max_bytes)
-        upload = rules.checked_upload(body, self._api_key, endpoint)
-        self._uploads.admit(upload.events, endpoint, received)
+        received = self._desk.clock()
+        body = await self._desk.body(request, endpoint.max_bytes)
+        upload = rules.checked_upload(body, self._desk.keys.api_key, endpoint)
+        self._desk.uploads.admit(upload.events, endpoint, received)
         stamp = self._stamp(received, endpoint.path, upload.client_upload_time)
-        await self._run(self._store.ingest, upload.events, stamp, endpoint, _client_ip(request))
+        await self._desk.run(self._desk.store.ingest, upload.events, stamp, endpoint, _client_ip(request))
         return json_answer(
             200,
             {
@@ -174,14 +104,14 @@ class Service:
         )
 
     def _stamp(self, received: float, path: str, client_upload_time: str | None = None) -> rows.Arrival:
-        return rows.arrival(received_s=received, client_upload_time=client_upload_time, path=path, project_id=self._project_id)
+        return rows.arrival(received_s=received, client_upload_time=client_upload_time, path=path, project_id=self._desk.project_id)
 
     async def _form(self, request: Request) -> dict[str, str]:
         """Return the parameters of a query string and a form body; the body wins."""
         if len(request.url.query) > _LONGEST_URL:
             raise rules.refusal(414, "URI too long")
         found = {key: request.query_params[key] for key in request.query_params}
-        body = await self._body(request, rules.MIB)
+        body = await self._desk.body(request, rules.MIB)
         kind = request.headers.get("content-type", "")
         if kind.startswith("multipart/form-data"):
             head = b"Content-Type: " + kind.encode("latin-1") + b"\r\n\r\n"
@@ -196,12 +126,12 @@ class Service:
         return found
 
     def _refused_key(self, form: dict[str, str]) -> Response | None:
-        if form.get("api_key") == self._api_key:
+        if form.get("api_key") == self._desk.keys.api_key:
             return None
         return PlainTextResponse("invalid_api_key", 400)
 
     async def _identify(self, request: Request) -> Response:
-        received = self._clock()
+        received = self._desk.clock()
         form = await self._form(request)
         if refused := self._refused_key(form):
             return refused
@@ -212,10 +142,10 @@ class Service:
             return PlainTextResponse(str(error), 400)
         if len(entries) > _MAX_IDENTIFICATIONS:
             raise rules.too_large()
-        self._uploads.admit(entries, rules.HTTP_V2, received)
+        self._desk.uploads.admit(entries, rules.HTTP_V2, received)
         events = [{**entry, "event_type": "$identify"} for entry in entries]
         stamp = self._stamp(received, "/identify")
-        await self._run(self._store.ingest, events, stamp, rules.HTTP_V2, _client_ip(request))
+        await self._desk.run(self._desk.store.ingest, events, stamp, rules.HTTP_V2, _client_ip(request))
         return Response("success", headers={"content-type": "text/html;charset=utf-8"})
 
     async def _group_identify(self, request: Request) -> Response:
@@ -228,76 +158,27 @@ class Service:
             return PlainTextResponse(str(error), 400)
         if len(entries) > _MAX_IDENTIFICATIONS:
             raise rules.too_large()
-        await self._run(self._store.identify_groups, entries)
+        await self._desk.run(self._desk.store.identify_groups, entries)
         return Response("success", headers={"content-type": "text/html;charset=utf-8"})
 
     # Dashboard and export
 
-    def _guarded(self, handler: Handler) -> Handler:
-        """Let a query in only with credentials and a free place; ValueError becomes a 400."""
-
-        async def guarded(request: Request) -> Response:
-            refused = self._unauthorized(request)
-            if refused is not None:
-                return refused
-            is_lookup = request.url.path in _LOOKUPS
-            full = self._queries.enter(is_lookup=is_lookup)
-            if full is not None:
-                return refused_query(429, full)
-            is_streaming = False
-            try:
-                answer = await handler(request)
-                if isinstance(answer, StreamingResponse):
-                    is_streaming = True
-                    answer.body_iterator = self._until_sent(answer.body_iterator)
-            except ValueError as error:
-                return refused_query(400, str(error))
-            finally:
-                if not is_streaming:
-                    self._queries.leave(is_lookup=is_lookup)
-            return answer
-
-        return guarded
-
-    async def _until_sent(self, pieces: AsyncIterable[str | bytes | memoryview]) -> AsyncIterator[str | bytes | memoryview]:
-        """Pass a stream on, holding its place among the requests in flight until it has ended."""
-        try:
-            async for piece in pieces:
-                yield piece
-        finally:
-            self._queries.leave(is_lookup=False)
-
-    def _unauthorized(self, request: Request) -> Response | None:
-        scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
-        try:
-            pair = base64.b64decode(encoded.strip(), validate=True)
-        except binascii.Error:
-            pair = b""
-        key, colon, secret = pair.partition(b":")
-        if scheme.lower() != "basic" or not colon:
-            return refused_query(401, "Missing or malformed Authorization header")
-        if not hmac.compare_digest(key, self._api_key.encode()):
-            return refused_query(403, "Invalid API Key")
-        if not hmac.compare_digest(secret, self._secret_key.encode()):
-            return refused_query(403, "Invalid API/Secret Key combination")
-        return None
-
     def _spent(self, cost: int) -> Response | None:
-        details = self._queries.spend(cost, self._clock())
+        details = self._desk.queries.spend(cost, self._desk.clock())
         return None if details is None else refused_query(429, details)
 
     def _looked_up(self) -> Response | None:
-        details = self._queries.look_up(self._clock())
+        details = self._desk.queries.look_up(self._desk.clock())
         return None if details is None else refused_query(429, details)
 
     async def _user_search(self, request: Request) -> Response:
-        text = questions.required(_parameters(request), "user")
+        text = questions.required(parameters_of(request), "user")
         if refused := self._looked_up():
             return refused
-        return json_answer(200, await self._run(queries.search, self._store, text))
+        return json_answer(200, await self._desk.run(queries.search, self._desk.store, text))
 
     async def _user_activity(self, request: Request) -> Response:
-        parameters = _parameters(request)
+        parameters = parameters_of(request)
         text = questions.required(parameters, "user")
         offset = questions.whole_number(parameters, "offset", 0, 2**62)
         limit = questions.whole_number(parameters, "limit", 1000, 1000)
@@ -305,34 +186,34 @@ class Service:
         if direction not in {"latest", "earliest"}:
             return refused_query(400, f"Invalid value for direction: {direction[:100]}")
         is_id = text.isascii() and text.isdigit() and len(text) < 20  # noqa: PLR2004 - said by the line itself
-        if self._strict and not is_id:
+        if self._desk.strict and not is_id:
             return refused_query(400, "user must be an Amplitude ID")
         if refused := self._looked_up():
             return refused
         if not is_id:
             return json_answer(200, queries.unknown_activity())
         is_earliest = direction == "earliest"
-        answer = await self._run(queries.activity, self._store, int(text), offset=offset, limit=limit, earliest=is_earliest)
+        answer = await self._desk.run(queries.activity, self._desk.store, int(text), offset=offset, limit=limit, earliest=is_earliest)
         return json_answer(200, answer)
 
     async def _segmentation(self, request: Request) -> Response:
-        asked = questions.question(_parameters(request))
+        asked = questions.question(parameters_of(request))
         if refused := self._spent(questions.cost(asked)):
             return refused
-        return json_answer(200, await self._run(queries.segment, self._store, asked, strict=self._strict))
+        return json_answer(200, await self._desk.run(queries.segment, self._desk.store, asked, strict=self._desk.strict))
 
     async def _export(self, request: Request) -> Response:
-        first, last = questions.export_hours(_parameters(request))
-        if self._limits.export_delay_s:
+        first, last = questions.export_hours(parameters_of(request))
+        if self._desk.limits.export_delay_s:
             # An hour can be exported once it is over and the delay has passed.
-            last = min(last, int((self._clock() - self._limits.export_delay_s) // 3600) - 1)
+            last = min(last, int((self._desk.clock() - self._desk.limits.export_delay_s) // 3600) - 1)
         # Amplitude puts the archive together before it answers, and so can say how long it is.
         spool = tempfile.SpooledTemporaryFile(_LARGEST_IN_MEMORY)  # noqa: SIM115 - outlives this call; whoever sends it closes it
         try:
             # Piece by piece, so that other requests have their turns in the store's thread.
-            pieces = exporting.archive(self._store, self._project_id, first, last)
-            while piece := await self._run(next, pieces, b""):
-                await self._run(spool.write, piece)
+            pieces = exporting.archive(self._desk.store, self._desk.project_id, first, last)
+            while piece := await self._desk.run(next, pieces, b""):
+                await self._desk.run(spool.write, piece)
             size = spool.tell()
             if not size:
                 spool.close()
@@ -341,21 +222,14 @@ class Service:
         except BaseException:
             spool.close()
             raise
-        headers = {"content-disposition": f'attachment; filename="export-{self._project_id}.zip"', "content-length": str(size)}
+        headers = {"content-disposition": f'attachment; filename="export-{self._desk.project_id}.zip"', "content-length": str(size)}
         return StreamingResponse(self._spooled(spool), media_type="application/zip", headers=headers)
 
     async def _spooled(self, spool: IO[bytes]) -> AsyncIterator[bytes]:
         with spool:
-            while piece := await self._run(spool.read, _PIECE_BYTES):
+            while piece := await self._desk.run(spool.read, _PIECE_BYTES):
                 yield piece
 
 
 def _client_ip(request: Request) -> str:
     return request.client.host if request.client else "127.0.0.1"
-
-
-def _parameters(request: Request) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for key, value in request.query_params.multi_items():
-        found.setdefault(key, []).append(value)
-    return found

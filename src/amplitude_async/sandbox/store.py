@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from amplitude_async.sandbox import rows
+from amplitude_async.sandbox.documents import Documents
 from amplitude_async.sandbox.people import People, User
 from amplitude_async.sandbox.properties import apply
 
@@ -95,6 +96,7 @@ class Store:
             self._database.execute("PRAGMA synchronous = NORMAL")
             self._database.executescript(_SCHEMA)
             self.people: People = People(self._database)
+            self.documents: Documents = Documents(self._database)
         except BaseException:
             self._database.close()
             raise
