@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import random
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ from amplitude_async import (
     Settlement,
 )
 from amplitude_async.delivery import shelf as shelf_room
+from amplitude_async.delivery.sqlite import SQLiteStore
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "io"))
 from scripted import Connection, ScriptedServer, ruled, sent_events, taken
@@ -236,6 +239,60 @@ async def test_more_may_wait_than_the_queue_holds(seed: int, small_window: None,
     with ScriptedServer(ruled(taken)) as server:
         stats = await drain(tmp_path / "events.db", server)
         assert stats.accepted == 0
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("status", ["delivered", "set_aside"])
+async def test_what_was_quicker_than_the_disk_is_removed_before_the_file_is_closed(status: str, tmp_path: Path) -> None:
+    """An event whose fate is known before its row is written leaves no row that waits behind, though the outbox is closed meanwhile."""
+
+    def rule(events: list[dict[str, Any]]) -> tuple[int, Any]:
+        return taken(events) if status == "delivered" else (404, {"error": "invented"})
+
+    path = tmp_path / "events.db"
+    with ScriptedServer(ruled(rule)) as server:
+        async with AsyncAmplitude("invented-key", base_url=server.url) as amplitude:
+            outbox = amplitude.outbox(path, linger=0.0)
+            await outbox.open()
+            with _busy_disk(outbox):
+                receipt = outbox.put_nowait(event("a"))
+                assert await outbox.flush(10)
+                assert (await receipt).status == status
+                closing = asyncio.create_task(outbox.aclose())
+                for _ in range(20):
+                    await asyncio.sleep(0)
+            report = await closing
+            assert (report.kept, report.dropped) == (0, 0)
+    with ScriptedServer(ruled(taken)) as server:
+        assert (await drain(path, server)).accepted == 0
+        assert not server.requests
+
+
+@pytest.mark.asyncio
+async def test_an_outcome_that_is_unknown_before_the_row_is_written_is_remembered(tmp_path: Path) -> None:
+    """The time of a first attempt without an answer reaches the disk even if that attempt was quicker than the disk (D10)."""
+    path = tmp_path / "events.db"
+    with ScriptedServer(ruled(lambda events: (500, {"error": "invented"}))) as server:
+        async with AsyncAmplitude("invented-key", base_url=server.url, backoff=Backoff(base=30.0)) as amplitude:
+            outbox = amplitude.outbox(path, linger=0.0)
+            await outbox.open()
+            with _busy_disk(outbox):
+                receipt = outbox.put_nowait(event("a"))
+                assert not await outbox.flush(0.3)
+                assert receipt.first_unknown_ms is not None
+            assert await receipt.stored()
+            await outbox.aclose(timeout=0.0)
+    store = await SQLiteStore.open(path, project=amplitude._caller.fingerprint())
+    assert [row.first_unknown_ms for row in await store.page(0, 10, 1 << 20)] == [receipt.first_unknown_ms]
+    await store.aclose()
+
+
+@contextlib.contextmanager
+def _busy_disk(outbox: Any) -> Iterator[None]:
+    """Let the thread of the outbox's file get nowhere for a while."""
+    gate = outbox._shelf.store._keeper.gate
+    with gate:
+        yield
 
 
 @pytest.mark.asyncio

@@ -187,6 +187,7 @@ class Outbox:
             failed=self._not_stored,
             make=_entry_of,
             loaded=self._courier.nudge,
+            now_ms=self._now_ms,
         )
         if dead:
             self._adopting = asyncio.get_running_loop().create_task(self._adopt(store, dead))

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import bisect
+import contextlib
 import logging
 from collections import deque
 from typing import TYPE_CHECKING, Final
@@ -21,7 +22,7 @@ from weakref import WeakValueDictionary
 
 from amplitude_async.delivery.ledger import OnDisk, wake_all
 from amplitude_async.delivery.sqlite import Row
-from amplitude_async.errors import OutboxError
+from amplitude_async.errors import OutboxClosed, OutboxError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -55,6 +56,7 @@ class Shelf:
         failed: Is told when an event could not be stored.
         make: Makes an entry for a row whose receipt nobody holds.
         loaded: Is told when there is more in the queue.
+        now_ms: The time in milliseconds since the epoch.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Shelf:
         failed: Callable[[Entry, AmplitudeError], None],
         make: Callable[[Row], Entry],
         loaded: Callable[[], None],
+        now_ms: Callable[[], int],
     ) -> None:
         self.store: SQLiteStore = store
         self.is_behind: bool = False
@@ -77,9 +80,12 @@ class Shelf:
         self._failed = failed
         self._make = make
         self._loaded = loaded
+        self._now_ms = now_ms
         self._loop = asyncio.get_running_loop()
         self._buffer: list[Entry] = []
         self._buffer_bytes = 0
+        self._writes: set[asyncio.Future[list[int]]] = set()
+        """What was handed to the store and is not answered yet."""
         self._unstored: deque[Entry] = deque()
         """Accepted while behind, and not stored yet, or never."""
         self._receipts: WeakValueDictionary[int, OnDisk] = WeakValueDictionary()
@@ -141,37 +147,57 @@ class Shelf:
         except OutboxError as error:
             self._not_stored(entries, error)
             return
+        self._writes.add(future)
         future.add_done_callback(lambda done: self._stored(entries, done))
 
     def _stored(self, entries: Sequence[Entry], done: asyncio.Future[list[int]]) -> None:
+        self._writes.discard(done)
         if done.cancelled():
             return
         error = done.exception()
         if error is not None:
             self._not_stored(entries, error if isinstance(error, OutboxError) else OutboxError("the event could not be stored"))
             return
-        settled: list[int] = []
+        quicker: list[Entry] = []
         for entry, row_id in zip(entries, done.result(), strict=True):
             disk = entry.disk
             self.unstored_bytes -= entry.size + ENTRY_BYTES
             if disk is None:
                 continue
             disk.row_id = row_id
+            if entry.settlement is not None or entry.first_unknown_ms is not None:
+                quicker.append(entry)
             if entry.settlement is not None:
-                # It was quicker than the disk.
                 self._skip(row_id)
-                if entry.settlement.status == "set_aside":
-                    self.store.set_aside((row_id,), entry.settlement.reason, entry.accepted_ms)
-                else:
-                    settled.append(row_id)
             else:
                 self._place(entry, disk, row_id)
                 self._accepted(entry)
                 self._note_run(row_id, entry.serial)
             wake_all(disk.stored)
-        if settled and not self._is_closed:
-            self.store.settle(settled)
+        if quicker:
+            # A disk that is slower than closing may wait is told nothing more: they are sent again, and Amplitude removes them.
+            with contextlib.suppress(OutboxClosed):
+                self._tell_late(quicker)
         self.needs_more()
+
+    def _tell_late(self, entries: Sequence[Entry]) -> None:
+        """Tell the store what became of events while their rows were on their way to it."""
+        settled: list[int] = []
+        for entry in entries:
+            if entry.disk is None:
+                continue
+            rows = (entry.disk.row_id,)
+            settlement = entry.settlement
+            if entry.first_unknown_ms is not None and (settlement is None or settlement.status == "set_aside"):
+                self.store.note_unknown(rows, entry.first_unknown_ms)
+            if settlement is None:
+                continue
+            if settlement.status == "set_aside":
+                self.store.set_aside(rows, settlement.reason, self._now_ms())
+            else:
+                settled += rows
+        if settled:
+            self.store.settle(settled)
 
     def _place(self, entry: Entry, disk: OnDisk, row_id: int) -> None:
         """Note where a stored event is: in the queue, or on the disk alone."""
@@ -331,4 +357,9 @@ class Shelf:
         self._is_closed = True
         if self._loading is not None:
             self._loading.cancel()
+        if self._writes:
+            # What is known of those rows can be told only when they have their numbers.
+            began = self._loop.time()
+            await asyncio.wait(self._writes, timeout=seconds)
+            seconds = max(began + seconds - self._loop.time(), 0.0)
         return await self.store.aclose(seconds)
