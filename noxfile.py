@@ -9,7 +9,7 @@ from pathlib import Path
 import nox
 
 nox.needs_version = ">=2024.10.9"
-nox.options.sessions = ["lint", "types", "others", "tests", "chaos"]
+nox.options.sessions = ["lint", "types", "others", "docs", "tests", "chaos"]
 nox.options.error_on_missing_interpreters = False
 nox.options.reuse_existing_virtualenvs = True
 
@@ -71,6 +71,13 @@ def tests(session: nox.Session) -> None:
     session.run("coverage", "run", "-m", "pytest", *session.posargs)
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation into ``site/``, the reference from the docstrings among it."""
+    session.install("--quiet", *group("docs"))
+    session.run("zensical", "build", "--strict", "--clean")
 
 
 @nox.session(default=False)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-PAGES = sorted((Path(__file__).parents[2] / "docs" / "apis").glob("*.md"))
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "docs" / "index.md", *sorted((ROOT / "docs" / "apis").glob("*.md"))]
 PROGRAM = re.compile(r"^```python\n(?P<code>.*?)^```\n+(?:[^`\n].*\n+)*?^```text\n(?P<printed>.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -22,7 +23,9 @@ def test_the_program_of_the_page_prints_what_the_page_says(page: Path, tmp_path:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("AMPLITUDE_")}
     program = tmp_path / "program.py"
     program.write_text(found["code"], "utf-8")
-    ran = subprocess.run([sys.executable, str(program)], env=clean, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    ran = subprocess.run(
+        [sys.executable, str(program)], env=clean, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout == found["printed"]
     assert ran.stderr == ""
