@@ -18,12 +18,16 @@ import uvicorn
 
 from amplitude_async.errors import ConfigurationError
 from amplitude_async.sandbox.desk import Desk, Keys
+from amplitude_async.sandbox.faults import Faults
 from amplitude_async.sandbox.limits import Limits
+from amplitude_async.sandbox.mischief import Mischief, Wires
 from amplitude_async.sandbox.server import Service
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
+
+    from amplitude_async.sandbox.desk import Credentials
 
 DEFAULT_PROJECT_ID: Final = 612_345
 _START_SECONDS: Final = 10.0
@@ -39,16 +43,46 @@ class _Config(uvicorn.Config):
 
 
 class _Server(uvicorn.Server):
-    """A server that says when it listens."""
+    """A server that says when it listens, and can be gone for a while."""
 
-    def __init__(self, config: uvicorn.Config, listening: threading.Event) -> None:
+    def __init__(self, config: uvicorn.Config, listening: threading.Event, wires: Wires) -> None:
         super().__init__(config)
         self._listening = listening
+        self._wires = wires
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._return: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to serve, and tell who waits for it."""
+        self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
         self._listening.set()
+
+    def go_down(self, seconds: float) -> None:
+        """Refuse connections for so long, and cut those that stand. Blocks until that is so; from any thread but the server's own."""
+        if self._loop is None:
+            return
+        asyncio.run_coroutine_threadsafe(self._go_down(seconds), self._loop).result(_START_SECONDS)
+
+    async def _go_down(self, seconds: float) -> None:
+        if self._return is not None and not self._return.done():
+            self._return.cancel()
+        else:
+            self._address = self.servers[0].sockets[0].getsockname()[:2]
+            self._family = self.servers[0].sockets[0].family
+        for server in self.servers:
+            server.close()
+        self.servers = []
+        self._wires.reset_all()
+        # Sockets are closed in the loop's next turns.
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        self._return = asyncio.get_running_loop().create_task(self._come_back(seconds))
+
+    async def _come_back(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        listener = socket.create_server(self._address, family=self._family, backlog=1024)
+        await self.startup([listener])
 
 
 def is_loopback(host: str) -> bool:
@@ -72,6 +106,7 @@ class Sandbox:
         api_key: The one project API key that it accepts.
         secret_key: The secret key that goes with it.
         project_id: The project that exported rows name.
+        faults: What shall go wrong: ``box.faults.next(2, status=503)``; see :class:`amplitude_async.sandbox.faults.Faults`.
     """
 
     def __init__(  # noqa: PLR0913 - one argument per thing that is chosen
@@ -142,6 +177,7 @@ class Sandbox:
         self._port = port
         self._clock = clock
         self._limits = chosen
+        self.faults = Faults()
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
         self._url = ""
@@ -159,9 +195,19 @@ class Sandbox:
         return self._url
 
     @property
-    def credentials(self) -> dict[str, str]:
+    def credentials(self) -> Credentials:
         """Return what a client is built with: ``AsyncAmplitude(**box.credentials)`` has every key, and this ``base_url``."""
-        return {"base_url": self.url, **{name: getattr(self._keys, name) for name in Keys.__slots__}}
+        keys = self._keys
+        return {
+            "base_url": self.url,
+            "api_key": keys.api_key,
+            "secret_key": keys.secret_key,
+            "org_api_key": keys.org_api_key,
+            "org_secret_key": keys.org_secret_key,
+            "deployment_key": keys.deployment_key,
+            "management_key": keys.management_key,
+            "scim_token": keys.scim_token,
+        }
 
     def start(self) -> None:
         """Listen and serve, in a thread; returns when requests are answered."""
@@ -178,18 +224,20 @@ class Sandbox:
                 strict=self._strict,
                 limits=self._limits,
                 clock=self._clock,
+                throttled=self.faults.throttled,
             )
         except BaseException:
             listener.close()
             raise
         host, port = listener.getsockname()[:2]
         listening = threading.Event()
+        wires = Wires()
         config = _Config(
-            Service(desk).application(),
+            Mischief(Service(desk).application(), self.faults, wires),
             log_config=None,
             access_log=False,
             lifespan="off",
-            http="h11",
+            http=wires.protocol(),
             ws="none",
             loop="asyncio",
             timeout_keep_alive=60,
@@ -197,13 +245,14 @@ class Sandbox:
             h11_max_incomplete_event_size=_LONGEST_HEADERS,
             server_header=False,
         )
-        self._server = _Server(config, listening)
+        self._server = _Server(config, listening, wires)
         self._thread = threading.Thread(target=_serve, args=(self._server, listener, desk), name="amplitude-sandbox", daemon=True)
         self._thread.start()
         if not listening.wait(_START_SECONDS):
             self.stop()
             message = "the sandbox did not start"
             raise RuntimeError(message)
+        self.faults.on_down = self._server.go_down
         self._url = f"http://[{host}]:{port}" if family == socket.AF_INET6 else f"http://{host}:{port}"
 
     def stop(self) -> None:
@@ -211,6 +260,7 @@ class Sandbox:
         server, thread = self._server, self._thread
         self._server = self._thread = None
         self._url = ""
+        self.faults.on_down = None
         if server is not None and thread is not None:
             server.should_exit = True
             thread.join()

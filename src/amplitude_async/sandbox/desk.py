@@ -12,7 +12,7 @@ import hmac
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Final, Literal, ParamSpec, TypeVar
+from typing import Any, Final, Literal, ParamSpec, TypedDict, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -35,6 +35,19 @@ Door = Literal["project", "organisation", "secret", "deployment", "management", 
 class Keys:
     """The credentials that a sandbox accepts."""
 
+    api_key: str
+    secret_key: str
+    org_api_key: str
+    org_secret_key: str
+    deployment_key: str
+    management_key: str
+    scim_token: str
+
+
+class Credentials(TypedDict):
+    """What a client of a sandbox is built with."""
+
+    base_url: str
     api_key: str
     secret_key: str
     org_api_key: str
@@ -80,6 +93,7 @@ class Desk:
         strict: bool,
         limits: Limits,
         clock: Callable[[], float],
+        throttled: Callable[[], frozenset[str]] = frozenset,
     ) -> None:
         """Open the store in the thread that will use it."""
         self.keys: Final = keys
@@ -87,7 +101,7 @@ class Desk:
         self.strict: Final = strict
         self.limits: Final = limits
         self.clock: Final = clock
-        self.uploads = UploadLimits(limits)
+        self.uploads = UploadLimits(limits, throttled)
         self.queries = QueryLimits(limits)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="amplitude-sandbox-store")
         try:

@@ -6,6 +6,7 @@ https://amplitude.com/docs/apis/analytics/http-v2, .../batch-event-upload and ..
 
 from __future__ import annotations
 
+import math
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -13,11 +14,12 @@ from typing import TYPE_CHECKING, Final
 from amplitude_async.sandbox.rules import Endpoint, Event, refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 HOUR: Final = 3600.0
 FIVE_MINUTES: Final = 300.0
 DAY_HOURS: Final = 24
+_USUAL_THRESHOLD: Final = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,28 +76,30 @@ class Window:
 class UploadLimits:
     """Rates and daily quotas per user and per device. A refused request counts for nothing."""
 
-    def __init__(self, limits: Limits) -> None:
-        """Start with empty windows."""
+    def __init__(self, limits: Limits, throttled: Callable[[], frozenset[str]] = frozenset) -> None:
+        """Start with empty windows; ``throttled`` names users and devices that are too fast whatever they send."""
         self._limits = limits
+        self._throttled = throttled
         self._rates: dict[tuple[str, str, str], Window] = {}
         self._days: dict[tuple[str, str], Counter[int]] = {}
 
     def admit(self, events: list[Event], endpoint: Endpoint, now: float) -> None:
         """Count a checked request, or refuse it (429) naming what is too fast and which events are concerned."""
         threshold = self._limits.v2_events_per_second if endpoint.dedup_by_device else self._limits.batch_events_per_second
-        if threshold is None:
+        forced = self._throttled()
+        if threshold is None and not forced:
             return
         counts = Counter(pair for event in events for pair in _ids(event))
         rates = {
             (kind, value): (self._rate(endpoint, kind, value).total(now) + count) / self._limits.window_s
             for (kind, value), count in counts.items()
         }
-        slow_down = {pair: rate for pair, rate in rates.items() if rate > threshold}
+        slow_down = {pair: rate for pair, rate in rates.items() if rate > (threshold or math.inf) or pair[1] in forced}
         exceeded = {} if endpoint.dedup_by_device else self._over_quota(counts, now)
         if slow_down or exceeded:
             refused = {*slow_down, *exceeded}
             body: dict[str, object] = {
-                "eps_threshold": threshold,
+                "eps_threshold": threshold or _USUAL_THRESHOLD,
                 "throttled_devices": _of_kind("device_id", {pair: -int(-r // 1) for pair, r in slow_down.items()}),
                 "throttled_users": _of_kind("user_id", {pair: -int(-r // 1) for pair, r in slow_down.items()}),
             }
