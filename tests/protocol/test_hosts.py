@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amplitude_async import ConfigurationError
-from amplitude_async._protocol.hosts import parse_endpoint, resolve
+from amplitude_async._protocol.hosts import Api, parse_endpoint, resolve
 
 US = ("https://api2.amplitude.com", "https://amplitude.com")
 EU = ("https://api.eu.amplitude.com", "https://analytics.eu.amplitude.com")
@@ -43,6 +43,45 @@ def test_which_endpoint_wins(given_: dict[str, object], environment: dict[str, s
     endpoints = resolve(given_, environment, allow_clear_text=False)
     found = [endpoint.origin for api, endpoint in endpoints.items() if endpoint is not None and api in {"ingestion", "dashboard"}]
     assert tuple(found) == expected
+
+
+@pytest.mark.parametrize(
+    ("api", "us", "eu"),
+    [
+        ("ingestion", "api2.amplitude.com", "api.eu.amplitude.com"),
+        ("mapping", "api.amplitude.com", "api.eu.amplitude.com"),
+        ("dashboard", "amplitude.com", "analytics.eu.amplitude.com"),
+        ("audit_logs", "amplitude.com", None),
+        ("session_replay", "amplitude.com", "eu.amplitude.com"),
+        ("profiles", "profile-api.amplitude.com", None),
+        ("lookup_tables", "data-api.amplitude.com", "data-api.eu.amplitude.com"),
+        ("scim", "core.amplitude.com", "core.eu.amplitude.com"),
+        ("localization", "app.amplitude.com", "app.eu.amplitude.com"),
+        ("evaluation", "api.lab.amplitude.com", "api.lab.eu.amplitude.com"),
+        ("management", "experiment.amplitude.com", "experiment.eu.amplitude.com"),
+    ],
+)
+def test_every_api_has_its_host(api: Api, us: str, eu: str | None) -> None:
+    """The hosts are those of Amplitude's pages; the EU's follow no pattern, and two APIs have none there."""
+    for region, host in (("us", us), ("eu", eu)):
+        endpoint = resolve({"region": region}, {}, allow_clear_text=False)[api]
+        assert (endpoint and endpoint.origin) == (host and f"https://{host}")
+    everywhere = resolve({"base_url": "https://box.example", "region": "eu"}, {}, allow_clear_text=False)
+    assert {endpoint.origin for endpoint in everywhere.values() if endpoint} == {"https://box.example"}
+    assert None not in everywhere.values()
+
+
+def test_an_endpoint_moves_what_is_served_there() -> None:
+    """User mappings move with ingestion, what the dashboard's host serves moves with it, and nothing else moves."""
+    found = resolve({"token_endpoint": "https://t.example", "dashboard_endpoint": "https://d.example"}, {}, allow_clear_text=False)
+    moved = {api: endpoint.origin for api, endpoint in found.items() if endpoint and endpoint.origin.endswith(".example")}
+    assert moved == {
+        "ingestion": "https://t.example",
+        "mapping": "https://t.example",
+        "dashboard": "https://d.example",
+        "audit_logs": "https://d.example",
+        "session_replay": "https://d.example",
+    }
 
 
 @pytest.mark.parametrize(
