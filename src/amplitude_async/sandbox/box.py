@@ -7,7 +7,7 @@ caller doesn't block the server it waits for.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
+import secrets
 import socket
 import threading
 import time
@@ -17,7 +17,8 @@ import anyio.to_thread
 import uvicorn
 
 from amplitude_async.errors import ConfigurationError
-from amplitude_async.sandbox.desk import Desk, Keys
+from amplitude_async.sandbox.control import Control
+from amplitude_async.sandbox.desk import Desk, Keys, is_loopback
 from amplitude_async.sandbox.faults import Faults
 from amplitude_async.sandbox.limits import Limits
 from amplitude_async.sandbox.mischief import Mischief, Wires
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from amplitude_async.sandbox.desk import Credentials
+    from amplitude_async.sandbox.watching import Watch
 
 DEFAULT_PROJECT_ID: Final = 612_345
 _START_SECONDS: Final = 10.0
@@ -45,10 +47,11 @@ class _Config(uvicorn.Config):
 class _Server(uvicorn.Server):
     """A server that says when it listens, and can be gone for a while."""
 
-    def __init__(self, config: uvicorn.Config, listening: threading.Event, wires: Wires) -> None:
+    def __init__(self, config: uvicorn.Config, listening: threading.Event, wires: Wires, watch: Watch) -> None:
         super().__init__(config)
         self._listening = listening
         self._wires = wires
+        self._watch = watch
         self._loop: asyncio.AbstractEventLoop | None = None
         self._return: asyncio.Task[None] | None = None
 
@@ -57,6 +60,11 @@ class _Server(uvicorn.Server):
         self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
         self._listening.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop to serve; whoever watches is told, or it would take as long as it may."""
+        self._watch.close()
+        await super().shutdown(sockets)
 
     def go_down(self, seconds: float) -> None:
         """Refuse connections for so long, and cut those that stand. Blocks until that is so; from any thread but the server's own."""
@@ -85,14 +93,6 @@ class _Server(uvicorn.Server):
         await self.startup([listener])
 
 
-def is_loopback(host: str) -> bool:
-    """Say whether a host is this machine alone."""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
-
-
 class Sandbox:
     """Amplitude on a free loopback port, while its ``with`` or ``async with`` block lasts.
 
@@ -106,6 +106,7 @@ class Sandbox:
         api_key: The one project API key that it accepts.
         secret_key: The secret key that goes with it.
         project_id: The project that exported rows name.
+        token: What steering it over HTTP needs.
         faults: What shall go wrong: ``box.faults.next(2, status=503)``; see :class:`amplitude_async.sandbox.faults.Faults`.
     """
 
@@ -128,6 +129,7 @@ class Sandbox:
         allow_remote: bool = False,
         limits: Limits | None = None,
         export_delay: float | None = None,
+        token: str | None = None,
     ) -> None:
         """Choose what to serve; nothing listens until the block is entered.
 
@@ -147,6 +149,7 @@ class Sandbox:
             clock: The server's clock: seconds since the epoch.
             allow_remote: Permit a ``host`` that other machines can reach.
             limits: Limits of your own, with or without ``strict``.
+            token: What steering it over HTTP needs, under ``/sandbox/``; drawn anew when left out, see :attr:`token`.
             export_delay: Seconds from an hour's end until it can be exported; beats ``limits``.
 
         Raises:
@@ -178,6 +181,7 @@ class Sandbox:
         self._clock = clock
         self._limits = chosen
         self.faults = Faults()
+        self.token = token or secrets.token_urlsafe(24)
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
         self._url = ""
@@ -233,7 +237,7 @@ class Sandbox:
         listening = threading.Event()
         wires = Wires()
         config = _Config(
-            Mischief(Service(desk).application(), self.faults, wires),
+            Mischief(Service(desk).application(Control(desk, self.faults, self.token).routes()), self.faults, wires),
             log_config=None,
             access_log=False,
             lifespan="off",
@@ -245,7 +249,7 @@ class Sandbox:
             h11_max_incomplete_event_size=_LONGEST_HEADERS,
             server_header=False,
         )
-        self._server = _Server(config, listening, wires)
+        self._server = _Server(config, listening, wires, desk.watch)
         self._thread = threading.Thread(target=_serve, args=(self._server, listener, desk), name="amplitude-sandbox", daemon=True)
         self._thread.start()
         if not listening.wait(_START_SECONDS):

@@ -9,6 +9,7 @@ import asyncio
 import base64
 import binascii
 import hmac
+import ipaddress
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from starlette.responses import Response, StreamingResponse
 from amplitude_async.sandbox import rows, rules
 from amplitude_async.sandbox.limits import Limits, QueryLimits, UploadLimits
 from amplitude_async.sandbox.store import Store
+from amplitude_async.sandbox.watching import Watch
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -81,6 +83,14 @@ def parameters_of(request: Request) -> dict[str, list[str]]:
     return found
 
 
+def is_loopback(host: str) -> bool:
+    """Say whether a host is this machine alone."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
 class Desk:
     """The shared ground of one sandbox's APIs. ``close`` ends its database thread."""
 
@@ -103,6 +113,7 @@ class Desk:
         self.clock: Final = clock
         self.uploads = UploadLimits(limits, throttled)
         self.queries = QueryLimits(limits)
+        self.watch = Watch()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="amplitude-sandbox-store")
         try:
             self.store: Store = self._thread.submit(Store, store, project_id).result()

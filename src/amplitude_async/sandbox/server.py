@@ -23,7 +23,7 @@ from amplitude_async.sandbox import apis, exporting, queries, questions, rows, r
 from amplitude_async.sandbox.desk import Desk, json_answer, parameters_of, refused_query
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
 _LOG: Final = logging.getLogger("amplitude_async.sandbox")
 _LONGEST_URL: Final = 16_384  # beyond it: 414
@@ -39,8 +39,8 @@ class Service:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
 
-    def application(self) -> Starlette:
-        """Build the ASGI application."""
+    def application(self, more: Sequence[Route] = ()) -> Starlette:
+        """Build the ASGI application, with routes beyond Amplitude's own."""
         uploads = [
             Route("/2/httpapi", self._upload_v2, methods=["POST"]),
             Route("/batch", self._upload_batch, methods=["POST"]),
@@ -56,7 +56,7 @@ class Service:
         ]
         others = [route for api in apis.ALL for route in api.routes(self._desk)]
         handlers = {HTTPException: self._unrouted, rules.RefusedError: self._refused, Exception: self._broken}
-        return Starlette(routes=[*uploads, *dashboard, *others], exception_handlers=handlers)  # type: ignore[arg-type]  # each handler takes the exception it is registered for
+        return Starlette(routes=[*uploads, *dashboard, *others, *more], exception_handlers=handlers)  # type: ignore[arg-type]  # each handler takes the exception it is registered for
 
     # Errors
 
@@ -89,10 +89,15 @@ class Service:
     async def _upload(self, request: Request, endpoint: rules.Endpoint) -> Response:
         received = self._desk.clock()
         body = await self._desk.body(request, endpoint.max_bytes)
-        upload = rules.checked_upload(body, self._desk.keys.api_key, endpoint)
-        self._desk.uploads.admit(upload.events, endpoint, received)
+        try:
+            upload = rules.checked_upload(body, self._desk.keys.api_key, endpoint)
+            self._desk.uploads.admit(upload.events, endpoint, received)
+        except rules.RefusedError as refused:
+            self._desk.watch.saw(_events_in(body), path=endpoint.path, at=received, refused=refused.body)
+            raise
         stamp = self._stamp(received, endpoint.path, upload.client_upload_time)
         await self._desk.run(self._desk.store.ingest, upload.events, stamp, endpoint, _client_ip(request))
+        self._desk.watch.saw(upload.events, path=endpoint.path, at=received)
         return json_answer(
             200,
             {
@@ -146,6 +151,7 @@ class Service:
         events = [{**entry, "event_type": "$identify"} for entry in entries]
         stamp = self._stamp(received, "/identify")
         await self._desk.run(self._desk.store.ingest, events, stamp, rules.HTTP_V2, _client_ip(request))
+        self._desk.watch.saw(events, path="/identify", at=received)
         return Response("success", headers={"content-type": "text/html;charset=utf-8"})
 
     async def _group_identify(self, request: Request) -> Response:
@@ -159,6 +165,7 @@ class Service:
         if len(entries) > _MAX_IDENTIFICATIONS:
             raise rules.too_large()
         await self._desk.run(self._desk.store.identify_groups, entries)
+        self._desk.watch.saw(entries, path="/groupidentify", at=self._desk.clock())
         return Response("success", headers={"content-type": "text/html;charset=utf-8"})
 
     # Dashboard and export
@@ -233,3 +240,13 @@ class Service:
 
 def _client_ip(request: Request) -> str:
     return request.client.host if request.client else "127.0.0.1"
+
+
+def _events_in(body: bytes) -> list[object]:
+    """Return what a refused request held, as far as that can be read."""
+    try:
+        sent = rules.parsed_json(body)
+    except ValueError:
+        return []
+    events = sent.get("events") if isinstance(sent, dict) else None
+    return [event for event in events if isinstance(event, dict)] if isinstance(events, list) else []

@@ -248,6 +248,11 @@ class Store:
         found = self._database.execute("SELECT 1 FROM events WHERE event_type = ? LIMIT 1", (event_type,))
         return found.fetchone() is not None
 
+    def event_types(self) -> list[dict[str, object]]:
+        """Return the types that were stored, with how many events each has, the most frequent first."""
+        found = self._database.execute("SELECT event_type, count(*) FROM events GROUP BY event_type ORDER BY 2 DESC, 1 LIMIT 1000")
+        return [{"name": name, "count": count} for name, count in found]
+
     def history(self, user: User) -> History:
         """Return the sums over a user's events, those from before a merge included."""
         ids = (user.amplitude_id, user.amplitude_id)
