@@ -183,6 +183,7 @@ class Sandbox:
         self.faults = Faults()
         self.token = token or secrets.token_urlsafe(24)
         self._server: _Server | None = None
+        self._desk: Desk | None = None
         self._thread: threading.Thread | None = None
         self._url = ""
 
@@ -212,6 +213,32 @@ class Sandbox:
             "management_key": keys.management_key,
             "scim_token": keys.scim_token,
         }
+
+    def seed(self, users: int = 1000, days: int = 30, seed: int = 7) -> int:
+        """Fill it with a believable shop: people who sign up, activate, buy, and come back less and less. Blocks.
+
+        The same arguments give the same events on the same day, down to their ids; the last day is yesterday, in UTC. The events go
+        through the rules of an upload, each hour's as if it had come in that hour, so that exports have hours too. Event types:
+        ``signup``, ``profile_completed``, ``app_opened``, ``item_viewed``, ``cart_filled``, ``purchase`` (with revenue).
+
+        Args:
+            users: How many people.
+            days: Over how many days.
+            seed: Which world.
+
+        Returns:
+            How many events there are.
+
+        Raises:
+            InvalidArgumentError: A number makes no sense.
+            RuntimeError: The sandbox isn't running.
+        """
+        from amplitude_async.sandbox.worlds import seeded  # noqa: PLC0415 - few sandboxes are filled
+
+        if self._desk is None:
+            message = "the sandbox is not running: enter it with `with` or `async with`"
+            raise RuntimeError(message)
+        return self._desk.take_in(seeded(users=users, days=days, seed=seed, now=self._clock()))
 
     def start(self) -> None:
         """Listen and serve, in a thread; returns when requests are answered."""
@@ -256,13 +283,14 @@ class Sandbox:
             self.stop()
             message = "the sandbox did not start"
             raise RuntimeError(message)
+        self._desk = desk
         self.faults.on_down = self._server.go_down
         self._url = f"http://[{host}]:{port}" if family == socket.AF_INET6 else f"http://{host}:{port}"
 
     def stop(self) -> None:
         """Stop serving, cut what is still in flight after a second, and free port, thread and database."""
         server, thread = self._server, self._thread
-        self._server = self._thread = None
+        self._server = self._thread = self._desk = None
         self._url = ""
         self.faults.on_down = None
         if server is not None and thread is not None:

@@ -54,6 +54,7 @@ class Control:
             Route("/sandbox/faults", write(self._add_fault), methods=["POST"]),
             Route("/sandbox/faults", write(self._clear_faults), methods=["DELETE"]),
             Route("/sandbox/throttle", write(self._throttle), methods=["POST"]),
+            Route("/sandbox/seed", write(self._seed), methods=["POST"]),
             Route("/sandbox/down", write(self._down), methods=["POST"]),
         ]
 
@@ -150,6 +151,20 @@ class Control:
             raise ValueError(message)
         self._faults.throttle(identity, seconds)
         return json_answer(201, {"ok": True})
+
+    async def _seed(self, request: Request) -> Response:
+        from amplitude_async.sandbox.worlds import seeded  # noqa: PLC0415 - few sandboxes are filled
+
+        body = await self._body(request)
+        chosen = {"users": 1000, "days": 30, "seed": 7, **body}
+        if chosen.keys() != {"users", "days", "seed"} or not isinstance(chosen["seed"], int):
+            message = 'Send {"users": 1000, "days": 30, "seed": 7}, or less of it'
+            raise ValueError(message)
+
+        def fill() -> int:
+            return self._desk.take_in(seeded(**chosen, now=self._desk.clock()))
+
+        return json_answer(201, {"events": await asyncio.get_running_loop().run_in_executor(None, fill)})
 
     async def _down(self, request: Request) -> Response:
         seconds = (await self._body(request)).get("seconds")
