@@ -11,7 +11,7 @@ import secrets
 import socket
 import threading
 import time
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import anyio.to_thread
 import uvicorn
@@ -235,10 +235,35 @@ class Sandbox:
         """
         from amplitude_async.sandbox.worlds import seeded  # noqa: PLC0415 - few sandboxes are filled
 
+        return self._running_desk().take_in(seeded(users=users, days=days, seed=seed, now=self._clock()))
+
+    def reset(self) -> None:
+        """Forget everything that was sent, every fault, and what was counted; quicker than another sandbox. Blocks.
+
+        Raises:
+            RuntimeError: The sandbox isn't running, or keeps its data in a file.
+        """
+        self.faults.clear()
+        self._running_desk().reset()
+
+    def events(self) -> list[dict[str, Any]]:
+        """Return the events and identifications that were accepted since this was first called, as they were sent.
+
+        They are in memory, so this is for tests.
+
+        Raises:
+            RuntimeError: The sandbox isn't running.
+        """
+        watch = self._running_desk().watch
+        if watch.record is None:
+            watch.record = [sighting["event"] for sighting in watch.recent() if sighting["kind"] == "accepted"]
+        return list(watch.record)
+
+    def _running_desk(self) -> Desk:
         if self._desk is None:
             message = "the sandbox is not running: enter it with `with` or `async with`"
             raise RuntimeError(message)
-        return self._desk.take_in(seeded(users=users, days=days, seed=seed, now=self._clock()))
+        return self._desk
 
     def start(self) -> None:
         """Listen and serve, in a thread; returns when requests are answered."""

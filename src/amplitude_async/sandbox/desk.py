@@ -111,9 +111,11 @@ class Desk:
         self.strict: Final = strict
         self.limits: Final = limits
         self.clock: Final = clock
+        self._throttled = throttled
         self.uploads = UploadLimits(limits, throttled)
         self.queries = QueryLimits(limits)
         self.watch = Watch()
+        self._path = store
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="amplitude-sandbox-store")
         try:
             self.store: Store = self._thread.submit(Store, store, project_id).result()
@@ -125,6 +127,24 @@ class Desk:
         """Close the database and end its thread."""
         self._thread.submit(self.store.close).result()
         self._thread.shutdown()
+
+    def reset(self) -> None:
+        """Forget everything that was sent, and what was counted. Blocks; from any thread but the server's.
+
+        Raises:
+            RuntimeError: The data is in a file, which is not to be lost by a slip.
+        """
+        if self._path != ":memory:":
+            message = "only a sandbox in memory is reset; remove the file of this one instead"
+            raise RuntimeError(message)
+        self._thread.submit(self._start_anew).result()
+
+    def _start_anew(self) -> None:
+        self.store.close()
+        self.store = Store(self._path, self.project_id)
+        self.uploads = UploadLimits(self.limits, self._throttled)
+        self.queries = QueryLimits(self.limits)
+        self.watch.forget()
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run something in the store's thread."""

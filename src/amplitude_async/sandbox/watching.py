@@ -69,11 +69,15 @@ class Watch:
         self._numbers = count(1)
         self.accepted = 0
         self.rejected = 0
+        self.record: list[Any] | None = None
+        """Every accepted event, as it was sent, where somebody asked for that."""
 
     def saw(self, events: Sequence[Any], *, path: str, at: float, refused: Mapping[str, Any] | None = None) -> None:
         """Note the events of one request, and what the answer said if it was a refusal."""
         if refused is None:
             self.accepted += len(events)
+            if self.record is not None:
+                self.record += events
             self._publish([(event, "accepted", "") for event in events], path, at)
             return
         why = reasons(refused, max(len(events), 1))
@@ -94,6 +98,13 @@ class Watch:
                 if queue.full():
                     queue.get_nowait()
                 queue.put_nowait(sighting)
+
+    def forget(self) -> None:
+        """Start anew; who watches goes on watching."""
+        self._kept.clear()
+        self.accepted = self.rejected = 0
+        if self.record is not None:
+            self.record = []
 
     def recent(self, after: int = 0) -> list[Sighting]:
         """Return what is remembered of what came after a number, the oldest first."""
