@@ -9,12 +9,13 @@ from pathlib import Path
 import nox
 
 nox.needs_version = ">=2024.10.9"
-nox.options.sessions = ["lint", "types", "others", "docs", "tests", "chaos"]
+nox.options.sessions = ["lint", "types", "others", "docs", "vendors", "tests", "chaos"]
 nox.options.error_on_missing_interpreters = False
 nox.options.reuse_existing_virtualenvs = True
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)
+NODE_SDKS = ("amplitude@6", "@amplitude/analytics-node@1")
 RUNNING = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
@@ -71,6 +72,22 @@ def tests(session: nox.Session) -> None:
     session.run("coverage", "run", "-m", "pytest", *session.posargs)
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report")
+
+
+@nox.session
+def vendors(session: nox.Session) -> None:
+    """Run Amplitude's own SDKs against the sandbox; what cannot be installed is skipped with its reason."""
+    session.install("--quiet", *group("vendors"))
+    install_wheel(session, "sandbox")
+    folder = Path(session.cache_dir).resolve() / "vendors"
+    folder.mkdir(parents=True, exist_ok=True)
+    environment: dict[str, str] = {}
+    if shutil.which("npm") and shutil.which("node"):
+        flags = ("--silent", "--no-audit", "--no-fund", "--ignore-scripts")
+        session.run("npm", "install", *flags, "--prefix", str(folder), *NODE_SDKS, external=True, success_codes=[0, 1], silent=True)
+        if (folder / "node_modules" / "amplitude").is_dir():
+            environment["VENDOR_NODE"] = str(folder)
+    session.run("pytest", "tests/vendors", *session.posargs, env=environment)
 
 
 @nox.session

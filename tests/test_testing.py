@@ -81,7 +81,9 @@ CODE = """
 
 def test_it_works_with_pytest_asyncio(run: Run) -> None:
     """Fixtures are fresh, the client is on the loop of the test, and its waits take no time."""
-    run(CODE.format(mark="asyncio"), "pytest_asyncio.plugin", ini="asyncio_default_fixture_loop_scope = function").assert_outcomes(passed=6)
+    run(CODE.format(mark="asyncio"), "pytest_asyncio.plugin", ini="asyncio_default_fixture_loop_scope = function").assert_outcomes(
+        passed=6
+    )
 
 
 def test_it_works_with_anyio_on_both_loops(run: Run) -> None:
