@@ -13,12 +13,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from amplitude_async.sandbox.properties import GROUP_OPERATIONS, apply
-from amplitude_async.sandbox.rows import compact
+from amplitude_async.sandbox.rows import packed
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Mapping
 
+_MAX_HELD: Final = 50_000  # users, and ids of theirs, in memory between transactions
 _FIRST_AMPLITUDE_ID: Final = 1_610_447_000_001  # real ones exceed 32 bits too
 
 SCHEMA: Final = """
@@ -66,6 +67,8 @@ class People:
         self._database = database
         database.executescript(SCHEMA)
         self._known: dict[int, User] = {}
+        self._ids_of_users: dict[str, int] = {}
+        self._ids_of_devices: dict[str, int] = {}
 
     def resolve(self, user_id: str | None, device_id: str) -> User:
         """Return the user of an upload, made or merged as the rules say, and tie the device to them."""
@@ -82,6 +85,7 @@ class People:
                 (device_id, user.amplitude_id),
             )
             self._database.execute("INSERT OR IGNORE INTO owned VALUES (?, ?)", (user.amplitude_id, device_id))
+            self._ids_of_devices[device_id] = user.amplitude_id
         user.device_id = device_id
         return user
 
@@ -100,6 +104,8 @@ class People:
         return user
 
     def _merge(self, anonymous: int, known: int) -> None:
+        self._ids_of_devices.clear()
+        self._known.pop(anonymous, None)
         self._database.execute(
             "UPDATE users SET merged_into = ? WHERE amplitude_id = ? OR merged_into = ?",
             (known, anonymous, anonymous),
@@ -112,12 +118,22 @@ class People:
         )
 
     def _of_device(self, device_id: str) -> User | None:
-        found = self._database.execute("SELECT amplitude_id FROM devices WHERE device_id = ?", (device_id,)).fetchone()
-        return None if found is None else self.get(found[0])
+        amplitude_id = self._ids_of_devices.get(device_id)
+        if amplitude_id is None:
+            found = self._database.execute("SELECT amplitude_id FROM devices WHERE device_id = ?", (device_id,)).fetchone()
+            if found is None:
+                return None
+            amplitude_id = self._ids_of_devices[device_id] = int(found[0])
+        return self.get(amplitude_id)
 
     def _of_user_id(self, user_id: str) -> User | None:
-        found = self._database.execute("SELECT amplitude_id FROM users WHERE user_id = ?", (user_id,)).fetchone()
-        return None if found is None else self.get(found[0])
+        amplitude_id = self._ids_of_users.get(user_id)
+        if amplitude_id is None:
+            found = self._database.execute("SELECT amplitude_id FROM users WHERE user_id = ?", (user_id,)).fetchone()
+            if found is None:
+                return None
+            amplitude_id = self._ids_of_users[user_id] = int(found[0])
+        return self.get(amplitude_id)
 
     def get(self, amplitude_id: int) -> User | None:
         """Return a user by Amplitude ID, a merged one as the user it was merged into."""
@@ -145,12 +161,15 @@ class People:
         }
         self._database.execute(
             "UPDATE users SET state = ?, last_device_id = ? WHERE amplitude_id = ?",
-            (compact(state), user.device_id, user.amplitude_id),
+            (packed(state), user.device_id, user.amplitude_id),
         )
 
-    def forget(self) -> None:
-        """Drop what is held in memory: a transaction has ended, the database has the truth."""
-        self._known.clear()
+    def forget(self, *, is_sound: bool = True) -> None:
+        """Drop what is held in memory, once that is much, or when a transaction was taken back: the database has the truth."""
+        if not is_sound or len(self._known) + len(self._ids_of_users) + len(self._ids_of_devices) > _MAX_HELD:
+            self._known.clear()
+            self._ids_of_users.clear()
+            self._ids_of_devices.clear()
 
     def ids_of(self, amplitude_id: int) -> list[int]:
         """Return the IDs that were merged into a user."""
@@ -201,5 +220,5 @@ class People:
         self._database.execute(
             "INSERT INTO group_state VALUES (?, ?, ?) "
             "ON CONFLICT (group_type, group_value) DO UPDATE SET properties = excluded.properties",
-            (group_type, value, compact(changed)),
+            (group_type, value, packed(changed)),
         )

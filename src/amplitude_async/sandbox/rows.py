@@ -11,7 +11,10 @@ import math
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from amplitude_async.sandbox.language import language_name
 from amplitude_async.sandbox.rules import Event, is_number
@@ -43,6 +46,8 @@ BUILT_INS: Final = {
     "language": "language",
     "start_version": "start_version",
 }
+_ENCODER: Final = msgspec.json.Encoder()
+_TIMESTAMP_LENGTH: Final = len("2026-05-01 07:14:03.250000")
 _REVENUE: Final = {
     "revenue": "$revenue",
     "price": "$price",
@@ -124,7 +129,7 @@ def event_instants(event: Event, stamp: Arrival) -> tuple[datetime, datetime]:
 
 def timestamp(instant: datetime) -> str:
     """Write an instant as raw data does: a space, six digits, no zone."""
-    return instant.strftime("%Y-%m-%d %H:%M:%S.%f") if instant.year >= 1000 else str(instant)  # noqa: PLR2004 - said by the line itself
+    return instant.isoformat(" ", "microseconds")[:_TIMESTAMP_LENGTH]
 
 
 def derived_device_id(project_id: int, user_id: str) -> str:
@@ -139,7 +144,8 @@ def cut(value: object) -> object:
     """
     if isinstance(value, str):
         short = value[:LONGEST_TEXT]
-        return short.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        # ASCII has no surrogates, and most of what comes is ASCII.
+        return short if short.isascii() else short.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if isinstance(value, list):
         return [cut(each) for each in value]
     if isinstance(value, dict):
@@ -196,8 +202,10 @@ def _event_properties(event: Event) -> dict[str, object]:
 def row(event: Event, stamp: Arrival, person: Person) -> dict[str, object]:
     """Build the raw row of one event."""
     client_time, event_time = event_instants(event, stamp)
+    client_text = timestamp(client_time)
     columns: dict[str, object] = dict.fromkeys(BUILT_INS.values())
     columns.update(person.built_ins)
+    client_upload, received, uploaded, processed = _arrival_texts(stamp)
     model = columns["device_model"]
     columns.update(
         {
@@ -209,8 +217,8 @@ def row(event: Event, stamp: Arrival, person: Person) -> dict[str, object]:
             "amplitude_event_type": None,
             "amplitude_id": person.amplitude_id,
             "app": stamp.project_id,
-            "client_event_time": timestamp(client_time),
-            "client_upload_time": timestamp(stamp.client_upload),
+            "client_event_time": client_text,
+            "client_upload_time": client_upload,
             "data": {
                 "path": stamp.path,
                 "user_properties_updated": person.synced,
@@ -223,7 +231,7 @@ def row(event: Event, stamp: Arrival, person: Person) -> dict[str, object]:
             "device_type": model,
             "event_id": event.get("event_id", 0),
             "event_properties": _event_properties(event),
-            "event_time": timestamp(event_time),
+            "event_time": client_text if event_time is client_time else timestamp(event_time),
             "event_type": event["event_type"],
             "global_user_properties": None,
             "group_properties": dict(person.group_properties),
@@ -237,10 +245,10 @@ def row(event: Event, stamp: Arrival, person: Person) -> dict[str, object]:
             "partner_id": event.get("partner_id"),
             "paying": True if person.paying else None,
             "plan": event.get("plan", {}),
-            "processed_time": timestamp(stamp.processed),
+            "processed_time": processed,
             "sample_rate": None,
-            "server_received_time": timestamp(stamp.received),
-            "server_upload_time": timestamp(stamp.uploaded),
+            "server_received_time": received,
+            "server_upload_time": uploaded,
             "session_id": event.get("session_id", -1),
             "source_id": "",
             "user_creation_time": None,
@@ -249,7 +257,23 @@ def row(event: Event, stamp: Arrival, person: Person) -> dict[str, object]:
             "uuid": str(uuid.uuid4()),
         }
     )
-    return {key: columns[key] for key in sorted(columns)}
+    return {key: columns[key] for key in _order(tuple(columns))}
+
+
+@lru_cache(maxsize=2)
+def _order(keys: tuple[str, ...]) -> list[str]:
+    return sorted(keys)
+
+
+@lru_cache(maxsize=8)
+def _arrival_texts(stamp: Arrival) -> tuple[str, str, str, str]:
+    """Write the instants of an upload, which are the same on all its rows."""
+    return timestamp(stamp.client_upload), timestamp(stamp.received), timestamp(stamp.uploaded), timestamp(stamp.processed)
+
+
+def packed(value: object) -> str:
+    """Write what is stored: as :func:`compact`, and quicker; every number in it was seen to be finite."""
+    return _ENCODER.encode(value).decode()
 
 
 def compact(value: object) -> str:

@@ -117,9 +117,9 @@ class Store:
             self._database.execute("COMMIT")
         except BaseException:
             self._database.execute("ROLLBACK")
+            self.people.forget(is_sound=False)
             raise
-        finally:
-            self.people.forget()
+        self.people.forget()
 
     def _take(self, sent: Event, stamp: rows.Arrival, endpoint: Endpoint, client_ip: str, touched: dict[int, User]) -> None:
         event = {key: rows.cut(value) for key, value in sent.items()}
@@ -194,7 +194,7 @@ class Store:
                 microseconds(stamp.uploaded) // 3_600_000_000,
                 event.get("session_id", -1),
                 rows.revenue_of(event),
-                rows.compact(rows.row(event, stamp, person)),
+                rows.packed(rows.row(event, stamp, person)),
             ),
         )
 
