@@ -110,9 +110,8 @@ def large(count: int) -> list[bool]:
                             size += len(piece)
                     cpu, wall = cpu_seconds(process.pid) - cpu, time.perf_counter() - began
                 growth = peak.most - peak.first
-                print(
-                    f"exported {count:,} rows, {size / MIB:,.1f} MiB: {wall:.1f} s, {cpu:.1f} s of CPU, memory grew by {growth:.1f} MiB"
-                )
+                spent = f"{wall:.1f} s, {cpu:.1f} s of CPU, memory grew by {growth:.1f} MiB"
+                print(f"exported {count:,} rows, {size / MIB:,.1f} MiB: {spent}")
         finally:
             process.terminate()
             process.wait(20)

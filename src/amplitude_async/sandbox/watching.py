@@ -11,6 +11,8 @@ from collections import deque
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
+import anyio
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
@@ -126,14 +128,12 @@ class Watch:
             for sighting in self.recent(after):
                 yield framed(sighting)
             while True:
-                try:
-                    found = await asyncio.wait_for(queue.get(), HEARTBEAT_SECONDS)
-                except TimeoutError:
-                    yield b": still here\n\n"
-                    continue
+                found: Sighting | None = {}
+                with anyio.move_on_after(HEARTBEAT_SECONDS):
+                    found = await queue.get()
                 if found is None:
                     return
-                yield framed(found)
+                yield framed(found) if found else b": still here\n\n"
         finally:
             self._watchers.discard(queue)
 
