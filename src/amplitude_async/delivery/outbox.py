@@ -28,7 +28,7 @@ from amplitude_async.delivery.receipts import OutboxReport, OutboxStats, Receipt
 from amplitude_async.delivery.room import Room
 from amplitude_async.errors import ConfigurationError, InvalidEventError, OutboxClosed, OutboxError, OutboxFull
 from amplitude_async.events import as_list
-from amplitude_async.resources.ingestion import pack_event
+from amplitude_async.resources.ingestion import encode_event
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
@@ -434,8 +434,8 @@ class Outbox:
         if not hasattr(item, "items"):
             message = f"give one mapping, not {type(item).__name__}"
             raise InvalidEventError(message, path=path, argument=path)
-        packed = pack_event(item, path, defaults=self._defaults, stamp=stamp)
-        return Receipt(packed.body, packed.identity, packed.insert_id, self._now_ms(), packed.size)
+        body, insert_id, identity = encode_event(item, path, self._defaults, stamp)
+        return Receipt(body, identity, insert_id, self._now_ms(), len(body) + 1)
 
     def _has_room(self, size: int) -> bool:
         shelf = self._shelf
