@@ -89,6 +89,7 @@ class Outbox:
         self._caller = cast("Caller", caller)
         self._defaults = defaults
         self._options = options
+        self._most_events = options.endpoint.max_events
         self._now_ms = now_ms
         self._pid = os.getpid()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -431,7 +432,7 @@ class Outbox:
                 task.add_done_callback(lambda done, future=future: _copy(done, future))  # type: ignore[misc]  # bound now
 
     def _packed(self, item: EventInput, path: str) -> Receipt:
-        if not hasattr(item, "items"):
+        if type(item) is not dict and not hasattr(item, "items"):
             message = f"give one mapping, not {type(item).__name__}"
             raise InvalidEventError(message, path=path, argument=path)
         body, insert_id, identity = encode_event(item, path, self._defaults, stamp)
@@ -483,6 +484,13 @@ class Outbox:
             await receipt.stored()
 
     def _put_nowait(self, receipt: Receipt) -> Receipt:
+        if self._shelf is None and not self._room.is_wanted and self._ledger.admit(receipt):
+            # The usual case: it fits into memory.
+            self._enqueue(receipt)
+            courier = self._courier
+            if courier.is_idle or courier.queue.events == self._most_events:
+                courier.nudge()
+            return receipt
         if self._room.is_wanted or not self._has_room(receipt.size):
             self._overflow(receipt)
             if receipt.settlement is not None:
@@ -516,7 +524,7 @@ class Outbox:
         else:
             self._shelf.append(receipt)
         courier = self._courier
-        if courier.is_idle or courier.queue.events == self._options.endpoint.max_events:
+        if courier.is_idle or courier.queue.events == self._most_events:
             courier.nudge()
 
     # What the shelf tells
