@@ -26,7 +26,7 @@ from amplitude_async._protocol.queueing import Queue
 from amplitude_async._protocol.uploads import HTTP_V2, Learned, Sifter, upload_call
 from amplitude_async._protocol.verdict import Failure, Verdict, copied
 from amplitude_async.errors import AmplitudeError, ClosedError
-from amplitude_async.options import limits_for
+from amplitude_async.options import Timeout, limits_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -95,13 +95,19 @@ class Parcel:
     )
 
     def __init__(
-        self, caller: Caller, events: Sequence[Event], positions: Sequence[int], partition: Partition, deadline: float
+        self,
+        caller: Caller,
+        events: Sequence[Event],
+        positions: Sequence[int],
+        partition: Partition,
+        deadline: float,
+        signal: Signal,
     ) -> None:
         self.caller = caller
         self.events = events
         self.partition = partition
         self.deadline = deadline
-        self.signal = Signal()
+        self.signal = signal
         self.verdicts: list[Verdict] = []
         self.answer: dict[str, Any] | None = None
         self.carried = 0
@@ -118,6 +124,11 @@ class Parcel:
     def describe(self) -> None:
         """Take stock of what is to be sent, while it is not in the queue."""
         self.count = len(self.pending)
+        if self.count == 1:
+            (only,) = self.pending
+            event = self.events[only]
+            self.size, self.identity = len(event.body) + 1, event.identity
+            return
         self.size = sum(len(self.events[index].body) + 1 for index in self.pending)
         named = {str(self.events[index].identity) for index in self.pending}
         self.identity = tuple(sorted(named)) if len(named) > 1 else named.pop()
@@ -187,6 +198,8 @@ class Sharing:
         self._alarm = Alarm(self._expire)
         self._idle: anyio.Event | None = None
         self._is_trio = on_trio()
+        self._last_timeout: Timeout | None = None
+        self._last_partition = Partition(None, limits_for("ingestion", Timeout()))
         connection.before_closing.append(self._close)
 
     async def upload(self, caller: Caller, events: Sequence[Event], parts: Sequence[Sequence[int]], options: bytes | None) -> Shared:
@@ -198,33 +211,39 @@ class Sharing:
             parts: Their positions, dealt out to requests.
             options: Amplitude's upload options, encoded.
         """
-        # What the transport cannot be built for is the caller's to know, at once.
-        self._connection.enter()
-        partition = Partition(options, limits_for("ingestion", caller.policy.timeout))
-        deadline = caller.deadline("ingestion")
-        parcels = [Parcel(caller, events, part, partition, deadline) for part in parts]
+        partition = self._partition(caller, options)
+        deadline = caller.policy.backoff.clock() + partition.limits.call
+        is_trio = self._is_trio
+        parcels = [Parcel(caller, events, part, partition, deadline, Signal(is_trio=is_trio)) for part in parts]
         for parcel in parcels:
             self._queue.add(parcel)
             self._waiting.add(parcel)
         self._watch(caller, deadline)
-        self._start()
+        if not self._is_starting:
+            self._start()
         try:
             for index, parcel in enumerate(parcels):
-                verdict = await self._until_decided(parcel)
-                if verdict is not None:
-                    self._give_up(parcels[index + 1 :], verdict)
+                await parcel.signal
+                if parcel.pending:
+                    verdict = await self._until_decided(parcel)
+                    if verdict is not None:
+                        self._give_up(parcels[index + 1 :], verdict)
         finally:
             for parcel in parcels:
                 self._let_go(parcel)
         return _together(parcels, len(events))
 
+    def _partition(self, caller: Caller, options: bytes | None) -> Partition:
+        """Return which calls this one may share requests with; made anew only when a call differs from the last."""
+        timeout = caller.policy.timeout
+        if self._last_timeout is not timeout or self._last_partition.options != options:
+            self._last_timeout, self._last_partition = timeout, Partition(options, limits_for("ingestion", timeout))
+        return self._last_partition
+
     async def _until_decided(self, parcel: Parcel) -> Verdict | None:
-        """Wait for the end of a parcel, attempt by attempt; return what it failed by if that was not about an event."""
+        """Wait for the end of a parcel after a failed attempt; return what it failed by if that was not about an event."""
         caller = parcel.caller
         while parcel.pending:
-            await parcel.signal.wait()
-            if not parcel.pending:
-                break
             last = parcel.verdicts[-1]
             wait = caller.wait_before_next(parcel.verdicts, parcel.deadline)
             if wait is not None and not self._connection.is_closed:
@@ -234,11 +253,12 @@ class Sharing:
                 for position in sorted(parcel.pending):
                     parcel.failed[position] = error
                 return last
-            parcel.signal = Signal()
+            parcel.signal = Signal(is_trio=self._is_trio)
             self._waiting.add(parcel)
             self._watch(caller, parcel.deadline)
             self._queue.resume(parcel)
             self._start()
+            await parcel.signal
         return None
 
     def _give_up(self, parcels: Sequence[Parcel], verdict: Verdict) -> None:
@@ -374,9 +394,10 @@ class Sharing:
     def _apply(self, flight: _Flight, sifted: Sifted[Posted], verdict: Verdict, carried: int) -> None:
         if sifted.kind == "delivered":
             self._connection.budget.succeeded()
-            for posted in sifted.rest:
-                posted.parcel.answer, posted.parcel.carried = verdict.value, carried
-                posted.parcel.decide(posted.position, None)
+            answer = verdict.value
+            for parcel, position, _ in sifted.rest:
+                parcel.answer, parcel.carried = answer, carried
+                parcel.decide(position, None)
             return
         if sifted.halved:
             self._learned.refused(sifted.halved, time.monotonic())
@@ -464,6 +485,8 @@ def _together(parcels: Sequence[Parcel], count: int) -> Shared:
             # Everybody gets a dict of its own. A request counts all its events; the call's count is of its own.
             is_alone = parcel.carried == len(parcel.delivered) == count
             answer = dict(parcel.answer) if is_alone else {**parcel.answer, "events_ingested": count}
+    if len(parcels) == 1 and not failed:
+        return Shared(answer, range(count), failed)
     if answer is not None and len(parcels) > 1:
         answer["events_ingested"] = len(delivered)
     return Shared(answer, sorted(delivered), failed)

@@ -19,7 +19,7 @@ import sniffio
 from amplitude_async.errors import ClosedError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Generator
 
     import trio
 
@@ -29,11 +29,13 @@ T = TypeVar("T")
 
 
 def on_trio() -> bool:
-    """Say which of the two loops runs here; a callback of asyncio's is in no task, which sniffio does not take for an answer."""
-    try:
-        return sniffio.current_async_library() == "trio"
-    except sniffio.AsyncLibraryNotFoundError:
-        return False
+    """Say which of the two loops runs here.
+
+    It asks where sniffio would, but no further: sniffio goes on to look for a task of asyncio's, which costs a call of ours more than
+    anything else in it, and there is none in a callback.
+    """
+    name = sniffio.thread_local.name
+    return (sniffio.current_async_library_cvar.get() if name is None else name) == "trio"
 
 
 class OwnedTask(Generic[T]):
@@ -140,17 +142,20 @@ class OwnedTasks:
 
 
 class Signal:
-    """Wakes one waiter, once; cheaper than an event, since thousands of calls a second wait for one.
+    """Wakes one waiter, once; cheaper than an event, since thousands of calls a second wait for one. Await it.
 
     Make it in the task that will wait.
+
+    Args:
+        is_trio: Which loop that is.
     """
 
     __slots__ = ("_event", "_future")
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_trio: bool) -> None:
         self._future: asyncio.Future[None] | None = None
         self._event: anyio.Event | None = None
-        if on_trio():
+        if is_trio:
             self._event = anyio.Event()
         else:
             self._future = asyncio.get_running_loop().create_future()
@@ -162,12 +167,11 @@ class Signal:
         elif self._future is not None and not self._future.done():
             self._future.set_result(None)
 
-    async def wait(self) -> None:
+    def __await__(self) -> Generator[object, None, None]:
         """Wait until it is set."""
-        if self._event is not None:
-            await self._event.wait()
-        elif self._future is not None:
-            await self._future
+        if self._future is not None:
+            return self._future.__await__()
+        return (self._event or anyio.Event()).wait().__await__()
 
 
 class Alarm:

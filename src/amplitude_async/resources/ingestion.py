@@ -129,6 +129,8 @@ def pack_events(events: object, *, defaults: Defaults, stamp: Callable[[], tuple
     Raises:
         InvalidEventError: Anything is wrong with any of them; names the place.
     """
+    if type(events) is dict:
+        return [pack_event(events, "events[0]", defaults=defaults, stamp=stamp)]
     items = as_list(events, name="events")
     return [pack_event(item, f"events[{index}]", defaults=defaults, stamp=stamp) for index, item in enumerate(items)]
 
@@ -307,7 +309,7 @@ async def track(
     """
     packed = pack_events(events, defaults=defaults, stamp=stamp)
     chosen = encoded_options(options)
-    parts = split(packed, max_count=HTTP_V2.max_events, max_bytes=HTTP_V2.max_bytes)
+    parts = [[0]] if len(packed) == 1 else split(packed, max_count=HTTP_V2.max_events, max_bytes=HTTP_V2.max_bytes)
     if sharer is not None:
         shared = await sharer.share(packed, parts, chosen)
         if shared.failed:
