@@ -372,7 +372,17 @@ ODD: Any = (
     *(float("nan"), float("inf"), -float("inf"), -0.0, 1e308, 5e-324, 2**64, -(2**63) - 1, 10**30, True, "", "\ud800", b"x"),
     *(bytearray(b"x"), memoryview(b"x"), Decimal("1.50"), Decimal("NaN"), Decimal("1E+5"), datetime(2026, 5, 1)),
     *(datetime(2026, 5, 1, tzinfo=UTC), date(2026, 5, 1), uuid.UUID(int=1), Suit.HEARTS, Unlike.A, Rank.ACE, Whole(3), Real(1.5)),
-    *(msgspec.UNSET, msgspec.Raw(b"1"), Word("w"), (1, (2,)), {3, 1, 2}, frozenset({"b", "a"}), Overridden(a=1), Backwards([1, 2]), OrderedDict(a=1, b={2})),
+    *(
+        msgspec.UNSET,
+        msgspec.Raw(b"1"),
+        Word("w"),
+        (1, (2,)),
+        {3, 1, 2},
+        frozenset({"b", "a"}),
+        Overridden(a=1),
+        Backwards([1, 2]),
+        OrderedDict(a=1, b={2}),
+    ),
     *(MappingProxyType({"a": 1}), {1: "a"}, {1: "a", "1": "b"}, {1.5: 2}, {None: 1}, {True: 1}, {b"k": 1}, {Word("k"): 1}),
     *(
         {Unlike.A: 1},

@@ -222,7 +222,7 @@ class Caller:
         gate = self.connection.gate(self.policy.backoff)
         await gate.enter(call.uses, may_wait=self.policy.when_limited == "wait", until=until)
 
-    def wait_before_next(self, verdicts: list[Verdict], deadline: float) -> float | None:
+    def wait_before_next(self, verdicts: Sequence[Verdict], deadline: float) -> float | None:
         """Return how long to wait before another attempt, ``None`` if there is none."""
         last = verdicts[-1]
         if not last.may_retry or len(verdicts) > self.policy.max_retries or not self.connection.budget.allows:

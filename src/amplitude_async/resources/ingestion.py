@@ -163,6 +163,8 @@ def encode_event(
         body = encode_plain(usual, item.values())
         if body is not None and len(body) <= MAX_EVENT_BYTES:
             return body, usual.insert_id, str(usual.user_id if usual.device_id is UNSET else usual.device_id)
+    # The garbage collector does not look into it, so no traceback of a refusal may hold it.
+    del usual
     event = prepare(item, path=path, defaults=defaults, needs_event_type=True, stamp=stamp)
     body = _encoded(event, path)
     if len(body) > MAX_EVENT_BYTES:
