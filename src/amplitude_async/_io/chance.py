@@ -25,24 +25,23 @@ if hasattr(os, "register_at_fork"):
 
 def new_insert_id() -> str:
     """Return a random UUID (version 4) from the system's source; unique across threads and forks."""
-    try:
-        return _drawn.pop()
-    except IndexError:
-        return _draw()
+    while True:
+        try:
+            return _drawn.pop()
+        except IndexError:
+            _draw()
 
 
-def _draw() -> str:
-    """Make many ids, all of them together, digit by digit: each costs a tenth of one made alone."""
+def _draw() -> None:
+    """Make many ids, all of them together, digit by digit: each costs a quarter of one made alone."""
     random = bytearray(os.urandom(16 * DRAWN_AT_ONCE))
     random[6::16] = random[6::16].translate(_VERSION)
     random[8::16] = random[8::16].translate(_VARIANT)
     digits = random.hex().encode()
-    text = bytearray(b"-" * 36 * DRAWN_AT_ONCE)
+    text = bytearray((b"-" * 36 + b" ") * DRAWN_AT_ONCE)
     for number, place in enumerate(_PLACES):
-        text[place::36] = digits[number::32]
-    ids = text.decode()
-    _drawn.extend([ids[at : at + 36] for at in range(36, len(ids), 36)])
-    return ids[:36]
+        text[place::37] = digits[number::32]
+    _drawn.extend(text.decode().split())
 
 
 def now_ms() -> int:
@@ -55,5 +54,5 @@ def stamp() -> tuple[str, int]:
     try:
         insert_id = _drawn.pop()
     except IndexError:
-        insert_id = _draw()
+        insert_id = new_insert_id()
     return insert_id, time.time_ns() // 1_000_000

@@ -296,7 +296,15 @@ class Outbox:
             is_here = False
         if not is_here:
             self._enter()
-        return self._put_nowait(self._packed(event, "event"))
+        receipt = self._packed(event, "event")
+        if self._shelf is not None or self._room.is_wanted or not self._ledger.admit(receipt):
+            return self._put_nowait(receipt)
+        # The usual case, in as few steps as there are: it fits into memory.
+        self._enqueue(receipt)
+        courier = self._courier
+        if courier.is_idle or courier.queue.events == self._most_events:
+            courier.nudge()
+        return receipt
 
     async def put_many(self, events: Iterable[EventInput], *, timeout: float | None = PUT_SECONDS) -> list[Receipt]:  # noqa: ASYNC109 - as above
         """Hand over a list of events; all are checked before any is accepted. With a path, returns when all are on the disk.
@@ -484,13 +492,6 @@ class Outbox:
             await receipt.stored()
 
     def _put_nowait(self, receipt: Receipt) -> Receipt:
-        if self._shelf is None and not self._room.is_wanted and self._ledger.admit(receipt):
-            # The usual case: it fits into memory.
-            self._enqueue(receipt)
-            courier = self._courier
-            if courier.is_idle or courier.queue.events == self._most_events:
-                courier.nudge()
-            return receipt
         if self._room.is_wanted or not self._has_room(receipt.size):
             self._overflow(receipt)
             if receipt.settlement is not None:
