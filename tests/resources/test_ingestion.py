@@ -5,8 +5,15 @@ from __future__ import annotations
 import contextlib
 import copy
 import json
+import uuid
+from collections import OrderedDict
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from enum import Enum, IntEnum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,7 +28,8 @@ from amplitude_async import (
     PayloadTooLargeError,
     ServerError,
 )
-from amplitude_async.events import ALIASES, Defaults
+from amplitude_async._protocol import codec
+from amplitude_async.events import ALIASES, USUAL_KEYS, Defaults, prepare
 from amplitude_async.resources import ingestion
 
 if TYPE_CHECKING:
@@ -308,3 +316,154 @@ def test_groups_need_their_type_and_value() -> None:
     whole = {"group_type": "org", "group_value": "a", "group_properties": {"$add": {"seats": 1}}}
     assert drive(ingestion.group_identify(fake, whole)) == "success"
     assert (fake.calls[0].path, fake.calls[0].repeatable) == ("/groupidentify", False)
+
+
+class Overridden(dict[str, Any]):
+    """A dict that says something else of itself than it holds, as those of web frameworks do."""
+
+    def items(self) -> Any:
+        return [(key, [item]) for key, item in super().items()]
+
+
+class Backwards(list[Any]):
+    def __iter__(self) -> Any:
+        return reversed([self[index] for index in range(len(self))])
+
+
+class Word(str):
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "another"
+
+
+class Suit(Enum):
+    HEARTS = "hearts"
+
+
+class Unlike(str, Enum):  # noqa: UP042 - a StrEnum's text is its value
+    """Its text and its value differ."""
+
+    A = "a"
+
+    def __new__(cls, value: str) -> Unlike:  # noqa: PYI034 - an enum has no subclasses
+        self = str.__new__(cls, "text")
+        self._value_ = value
+        return self
+
+
+class Rank(IntEnum):
+    ACE = 1
+
+
+class Whole(int):
+    def __int__(self) -> int:
+        return 7
+
+
+class Real(float):
+    pass
+
+
+NESTED: Any = "x"
+for _ in range(39):
+    NESTED = {"a": NESTED}
+ODD: Any = (
+    *(float("nan"), float("inf"), -float("inf"), -0.0, 1e308, 5e-324, 2**64, -(2**63) - 1, 10**30, True, "", "\ud800", b"x"),
+    *(bytearray(b"x"), memoryview(b"x"), Decimal("1.50"), Decimal("NaN"), Decimal("1E+5"), datetime(2026, 5, 1)),
+    *(datetime(2026, 5, 1, tzinfo=UTC), date(2026, 5, 1), uuid.UUID(int=1), Suit.HEARTS, Unlike.A, Rank.ACE, Whole(3), Real(1.5)),
+    *(
+        msgspec.UNSET,
+        msgspec.Raw(b"1"),
+        Word("w"),
+        (1, (2,)),
+        {3, 1, 2},
+        frozenset({"b", "a"}),
+        Overridden(a=1),
+        Backwards([1, 2]),
+        OrderedDict(a=1, b={2}),
+    ),
+    *(MappingProxyType({"a": 1}), {1: "a"}, {1: "a", "1": "b"}, {1.5: 2}, {None: 1}, {True: 1}, {b"k": 1}, {Word("k"): 1}),
+    *(
+        {Unlike.A: 1},
+        {Unlike.A: 1, "a": 2},
+        {Suit.HEARTS: 1},
+        {"\udfff": 1},
+        object(),
+        1j,
+        range(3),
+        NESTED,
+        {"a": NESTED},
+        [[NESTED]],
+    ),
+)
+PLAIN = (
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5)
+)
+ANY = st.recursive(
+    PLAIN | PLAIN | st.sampled_from(ODD),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=6,
+)
+KEY = st.sampled_from(USUAL_KEYS) | st.sampled_from(sorted(ALIASES)) | st.sampled_from(["self", "own key", Word("user_id"), 5])
+SPECIAL = st.sampled_from(["", None, 0, 5, "x", 1.5, datetime(2026, 5, 1), True, Word("id"), Whole(3)])
+USUAL = st.fixed_dictionaries(
+    {"event_type": st.just("x") | SPECIAL},
+    optional={key: SPECIAL | st.just("u") for key in ("user_id", "device_id", "session_id", "insert_id", "time")}
+    | dict.fromkeys(("event_properties", "user_properties", "groups", "price"), ANY),
+)
+DEFAULTS = st.builds(Defaults, *[st.sampled_from([None, None, "", "one", 0, 7, Decimal(5), "\ud800"])] * 3)
+
+
+def carefully(item: Any, defaults: Defaults) -> Any:
+    """Return what the careful way gives for an event, or where and why it refuses it."""
+    try:
+        prepared = prepare(item, path="e", defaults=defaults, needs_event_type=True, stamp=lambda: ("new", 9))
+        plain = codec._convert(prepared, (), set())
+        body = codec._encoder.encode(plain)
+    except InvalidEventError as refusal:
+        return refusal.path, str(refusal)
+    except codec.UnencodableError as refusal:
+        return refusal.where("e"), refusal.reason
+    identity = prepared["device_id"] if "device_id" in prepared else prepared["user_id"]
+    return read(body), str(prepared["insert_id"]), str(identity)
+
+
+def read(body: bytes) -> Any:
+    """Read JSON with every digit of its numbers, and every key, also those that stand there twice; the event's own keys sorted."""
+    pairs = json.loads(body, parse_float=str, parse_int=lambda digits: f"{digits}i", object_pairs_hook=list)
+    return sorted(pairs, key=lambda pair: pair[0])
+
+
+def quickly(event: Any, defaults: Defaults) -> Any:
+    """Return what the library gives for an event, or where and why it refuses it."""
+    try:
+        body, insert_id, identity = ingestion.encode_event(event, "e", defaults, lambda: ("new", 9))
+    except InvalidEventError as refusal:
+        return refusal.path, str(refusal)
+    return read(body), insert_id, identity
+
+
+def are_alike(got: Any, expected: Any) -> bool:
+    """Say whether two results are the same, or two refusals are for the same reason."""
+    if len(expected) == 2:
+        return len(got) == 2 and got[0] == expected[0] and expected[1] in got[1]
+    return bool(got == expected)
+
+
+@given(USUAL | st.dictionaries(KEY, ANY, max_size=6), st.dictionaries(KEY, ANY, max_size=2), DEFAULTS)
+@settings(max_examples=2000, deadline=None)
+def test_the_quick_way_says_what_the_careful_one_does(item: Any, more: Any, defaults: Defaults) -> None:
+    """Whatever an event holds, it is encoded to the same values, or refused at the same place, as by walking all of it (E1-E4)."""
+    event = {**item, **more}
+    assert are_alike(quickly(event, defaults), carefully(event, defaults))
+
+
+@pytest.mark.parametrize("odd", ODD, ids=lambda one: type(one).__name__)
+def test_each_odd_value_is_seen_wherever_it_is(odd: Any) -> None:
+    """No kind of value slips through the quick way, at the top, in properties, in lists and deep inside (E3)."""
+    places: list[dict[str, Any]] = [{key: odd} for key in USUAL_KEYS]
+    places += [{"event_properties": {"a": odd}}, {"groups": {"a": [odd]}}, {"user_properties": {"$set": {"a": {"b": [1, odd]}}}}]
+    for place in places:
+        event = {"event_type": "x", "user_id": "u", **place}
+        assert are_alike(quickly(event, Defaults()), carefully(event, Defaults()))

@@ -92,12 +92,14 @@ class Caller:
 
     async def share(self, events: Sequence[Event], parts: Sequence[Sequence[int]], options: bytes | None) -> Shared:
         """Upload events in requests that others of this client may share; see :mod:`amplitude_async._io.sharing`."""
-        from amplitude_async._io.sharing import Sharing  # noqa: PLC0415 - not before it is needed, and it names this room
+        # What the transport cannot be built for is the caller's to know, at once.
+        self.connection.enter()
+        sharing = self.connection.sharing
+        if sharing is None:
+            from amplitude_async._io.sharing import Sharing  # noqa: PLC0415 - not before it is needed, and it names this room
 
-        self.connection.bind()
-        if self.connection.sharing is None:
-            self.connection.sharing = Sharing(self.connection)
-        return await self.connection.sharing.upload(self, events, parts, options)
+            sharing = self.connection.sharing = Sharing(self.connection)
+        return await sharing.upload(self, events, parts, options)
 
     def fingerprint(self) -> bytes:
         """Return what stands for the project in its files; no key can be told from it."""
@@ -220,7 +222,7 @@ class Caller:
         gate = self.connection.gate(self.policy.backoff)
         await gate.enter(call.uses, may_wait=self.policy.when_limited == "wait", until=until)
 
-    def wait_before_next(self, verdicts: list[Verdict], deadline: float) -> float | None:
+    def wait_before_next(self, verdicts: Sequence[Verdict], deadline: float) -> float | None:
         """Return how long to wait before another attempt, ``None`` if there is none."""
         last = verdicts[-1]
         if not last.may_retry or len(verdicts) > self.policy.max_retries or not self.connection.budget.allows:

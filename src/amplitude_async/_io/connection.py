@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 import warnings
@@ -123,7 +124,7 @@ class Connection:
             ClosedError: The client is closed.
             ConfigurationError: It is used on a second event loop.
         """
-        if not may_be_closing:
+        if self.is_closed and not may_be_closing:
             self.check_open()
         if self._pid != os.getpid():
             self._forget()
@@ -234,6 +235,4 @@ def _event_loop() -> object:
         import trio  # noqa: PLC0415 - only where trio runs already
 
         return trio.lowlevel.current_trio_token()
-    import asyncio  # noqa: PLC0415 - as above
-
     return asyncio.get_running_loop()

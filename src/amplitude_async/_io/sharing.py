@@ -20,20 +20,21 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import anyio
 import anyio.lowlevel
+import msgspec
 
-from amplitude_async._io.tasks import Alarm, Signal, on_trio
+from amplitude_async._io.tasks import Alarm, on_trio, signals
 from amplitude_async._protocol.queueing import Queue
 from amplitude_async._protocol.uploads import HTTP_V2, Learned, Sifter, upload_call
 from amplitude_async._protocol.verdict import Failure, Verdict, copied
 from amplitude_async.errors import AmplitudeError, ClosedError
-from amplitude_async.options import limits_for
+from amplitude_async.options import Timeout, limits_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from amplitude_async._io.caller import Caller
     from amplitude_async._io.connection import Connection
-    from amplitude_async._io.tasks import OwnedTask
+    from amplitude_async._io.tasks import OwnedTask, Signal
     from amplitude_async._io.transport.door import Transport
     from amplitude_async._protocol.queueing import Batch
     from amplitude_async._protocol.uploads import Event, Sifted
@@ -79,7 +80,6 @@ class Parcel:
         "carried",
         "count",
         "deadline",
-        "delivered",
         "events",
         "failed",
         "identity",
@@ -89,35 +89,49 @@ class Parcel:
         "is_withdrawn",
         "partition",
         "pending",
+        "positions",
         "signal",
         "size",
         "verdicts",
     )
 
     def __init__(
-        self, caller: Caller, events: Sequence[Event], positions: Sequence[int], partition: Partition, deadline: float
+        self,
+        caller: Caller,
+        events: Sequence[Event],
+        positions: Sequence[int],
+        partition: Partition,
+        deadline: float,
+        signal: Signal,
     ) -> None:
         self.caller = caller
         self.events = events
         self.partition = partition
         self.deadline = deadline
-        self.signal = Signal()
-        self.verdicts: list[Verdict] = []
+        self.signal = signal
+        # Thousands of calls a second meet no failure: what only failures need is not made before.
+        self.verdicts: tuple[Verdict, ...] = ()
+        self.failed: dict[int, AmplitudeError] | None = None
         self.answer: dict[str, Any] | None = None
         self.carried = 0
         """How many events the request had that brought the answer."""
-        self.delivered: list[int] = []
-        self.failed: dict[int, AmplitudeError] = {}
         self.is_paused = self.is_withdrawn = self.is_in_flight = self.is_gone = False
+        self.positions = positions
         self.pending = set(positions)
         """Positions, in the caller's list, that are not decided."""
-        self.identity: str | tuple[str, ...] = ""
-        self.count = self.size = 0
+        self.identity: str | tuple[str, ...]
+        self.count: int
+        self.size: int
         self.describe()
 
     def describe(self) -> None:
         """Take stock of what is to be sent, while it is not in the queue."""
         self.count = len(self.pending)
+        if self.count == 1:
+            (only,) = self.pending
+            event = self.events[only]
+            self.size, self.identity = len(event.body) + 1, event.identity
+            return
         self.size = sum(len(self.events[index].body) + 1 for index in self.pending)
         named = {str(self.events[index].identity) for index in self.pending}
         self.identity = tuple(sorted(named)) if len(named) > 1 else named.pop()
@@ -125,6 +139,9 @@ class Parcel:
     def posted(self) -> list[Posted]:
         """Return what is to be sent, in the order of the call."""
         events = self.events
+        if self.count == 1:
+            (only,) = self.pending
+            return [Posted(self, only, events[only].body)]
         return [Posted(self, index, events[index].body) for index in sorted(self.pending)]
 
     def decide(self, position: int, error: AmplitudeError | None) -> None:
@@ -132,12 +149,17 @@ class Parcel:
         if position not in self.pending:
             return
         self.pending.discard(position)
-        if error is None:
-            self.delivered.append(position)
-        else:
+        if error is not None:
+            if self.failed is None:
+                self.failed = {}
             self.failed[position] = error
         if not self.pending:
-            self.signal.set()
+            self.wake()
+
+    def wake(self) -> None:
+        """Wake the caller, if it is still there."""
+        if not self.signal.done():
+            self.signal.set_result(None)
 
     def outcome(self, verdict: Verdict) -> Outcome:
         """Return what became of the data if this verdict is the last."""
@@ -153,8 +175,8 @@ class Parcel:
         return error
 
 
-class Posted(NamedTuple):
-    """One event of a parcel, on its way."""
+class Posted(msgspec.Struct, gc=False, eq=False):
+    """One event of a parcel, on its way. A struct is made quicker than a tuple with names."""
 
     parcel: Parcel
     position: int
@@ -187,6 +209,9 @@ class Sharing:
         self._alarm = Alarm(self._expire)
         self._idle: anyio.Event | None = None
         self._is_trio = on_trio()
+        self._new_signal = signals()
+        self._last_timeout: Timeout | None = None
+        self._last_partition = Partition(None, limits_for("ingestion", Timeout()))
         connection.before_closing.append(self._close)
 
     async def upload(self, caller: Caller, events: Sequence[Event], parts: Sequence[Sequence[int]], options: bytes | None) -> Shared:
@@ -198,47 +223,60 @@ class Sharing:
             parts: Their positions, dealt out to requests.
             options: Amplitude's upload options, encoded.
         """
-        # What the transport cannot be built for is the caller's to know, at once.
-        self._connection.enter()
-        partition = Partition(options, limits_for("ingestion", caller.policy.timeout))
-        deadline = caller.deadline("ingestion")
-        parcels = [Parcel(caller, events, part, partition, deadline) for part in parts]
-        for parcel in parcels:
+        partition = self._partition(caller, options)
+        deadline = caller.policy.backoff.clock() + partition.limits.call
+        parcels: list[Parcel] = []
+        for part in parts:
+            parcel = Parcel(caller, events, part, partition, deadline, self._new_signal())
+            parcels.append(parcel)
             self._queue.add(parcel)
             self._waiting.add(parcel)
-        self._watch(caller, deadline)
-        self._start()
+        if self._alarm.due is None or deadline < self._alarm.due:
+            self._watch(caller, deadline)
+        if not self._is_starting:
+            self._start()
         try:
             for index, parcel in enumerate(parcels):
-                verdict = await self._until_decided(parcel)
-                if verdict is not None:
-                    self._give_up(parcels[index + 1 :], verdict)
+                await parcel.signal
+                if parcel.pending:
+                    verdict = await self._until_decided(parcel)
+                    if verdict is not None:
+                        self._give_up(parcels[index + 1 :], verdict)
         finally:
             for parcel in parcels:
-                self._let_go(parcel)
+                parcel.is_gone = True
+                if parcel.pending or self._idle is not None:
+                    self._let_go(parcel)
+                else:
+                    self._waiting.discard(parcel)
         return _together(parcels, len(events))
 
+    def _partition(self, caller: Caller, options: bytes | None) -> Partition:
+        """Return which calls this one may share requests with; made anew only when a call differs from the last."""
+        timeout = caller.policy.timeout
+        if self._last_timeout is not timeout or self._last_partition.options != options:
+            self._last_timeout, self._last_partition = timeout, Partition(options, limits_for("ingestion", timeout))
+        return self._last_partition
+
     async def _until_decided(self, parcel: Parcel) -> Verdict | None:
-        """Wait for the end of a parcel, attempt by attempt; return what it failed by if that was not about an event."""
+        """Wait for the end of a parcel after a failed attempt; return what it failed by if that was not about an event."""
         caller = parcel.caller
         while parcel.pending:
-            await parcel.signal.wait()
-            if not parcel.pending:
-                break
             last = parcel.verdicts[-1]
             wait = caller.wait_before_next(parcel.verdicts, parcel.deadline)
             if wait is not None and not self._connection.is_closed:
                 await caller.policy.backoff.sleep(wait)
             if wait is None or self._connection.is_closed:
+                # They stay pending, and so are taken out of the queue when the caller goes.
                 error = parcel.error(last, sorted(parcel.pending), len(parcel.verdicts))
-                for position in sorted(parcel.pending):
-                    parcel.failed[position] = error
+                parcel.failed = {**(parcel.failed or {}), **dict.fromkeys(sorted(parcel.pending), error)}
                 return last
-            parcel.signal = Signal()
+            parcel.signal = self._new_signal()
             self._waiting.add(parcel)
             self._watch(caller, parcel.deadline)
             self._queue.resume(parcel)
             self._start()
+            await parcel.signal
         return None
 
     def _give_up(self, parcels: Sequence[Parcel], verdict: Verdict) -> None:
@@ -374,9 +412,16 @@ class Sharing:
     def _apply(self, flight: _Flight, sifted: Sifted[Posted], verdict: Verdict, carried: int) -> None:
         if sifted.kind == "delivered":
             self._connection.budget.succeeded()
+            answer = verdict.value
             for posted in sifted.rest:
-                posted.parcel.answer, posted.parcel.carried = verdict.value, carried
-                posted.parcel.decide(posted.position, None)
+                parcel = posted.parcel
+                parcel.answer, parcel.carried = answer, carried
+                if parcel.count == 1 and parcel.pending:
+                    # Most calls have a single event.
+                    parcel.pending.clear()
+                    parcel.wake()
+                else:
+                    parcel.decide(posted.position, None)
             return
         if sifted.halved:
             self._learned.refused(sifted.halved, time.monotonic())
@@ -430,10 +475,10 @@ class Sharing:
     def _end_attempt(self, parcel: Parcel, verdict: Verdict) -> None:
         """Hand a failed attempt to its caller; the parcel waits, paused, at the head of its identities."""
         if parcel in self._waiting:
-            parcel.verdicts.append(verdict)
+            parcel.verdicts = (*parcel.verdicts, verdict)
             self._waiting.discard(parcel)
             parcel.is_paused = True
-            parcel.signal.set()
+            parcel.wake()
 
     # The end
 
@@ -455,18 +500,19 @@ class Sharing:
 
 def _together(parcels: Sequence[Parcel], count: int) -> Shared:
     answer: dict[str, Any] | None = None
-    delivered: list[int] = []
     failed: dict[int, AmplitudeError] = {}
     for parcel in parcels:
-        delivered += parcel.delivered
-        failed |= parcel.failed
+        if parcel.failed:
+            failed |= parcel.failed
         if parcel.answer is not None:
             # Everybody gets a dict of its own. A request counts all its events; the call's count is of its own.
-            is_alone = parcel.carried == len(parcel.delivered) == count
+            is_alone = parcel.carried == len(parcel.positions) - len(parcel.failed or ()) == count
             answer = dict(parcel.answer) if is_alone else {**parcel.answer, "events_ingested": count}
+    if not failed:
+        return Shared(answer, range(count), failed)
     if answer is not None and len(parcels) > 1:
-        answer["events_ingested"] = len(delivered)
-    return Shared(answer, sorted(delivered), failed)
+        answer["events_ingested"] = count - len(failed)
+    return Shared(answer, [position for position in range(count) if position not in failed], failed)
 
 
 class _Flight:

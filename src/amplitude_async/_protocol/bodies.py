@@ -37,8 +37,14 @@ class Upload(NamedTuple):
 
     def render(self, api_key: str) -> bytes:
         """Return the bytes that go on the wire."""
-        options = b"" if self.options is None else b',"options":' + self.options
-        plain = b'{"api_key":' + encode(api_key) + b',"events":[' + b",".join(self.events) + b"]" + options + b"}"
+        head = b'{"api_key":' + encode(api_key) + b',"events":['
+        tail = b"]}" if self.options is None else b'],"options":' + self.options + b"}"
+        if len(self.events) > 1:
+            # Joined once: a further copy of a whole request costs as much again.
+            first, *middle, last = self.events
+            plain = b",".join((head + first, *middle, last + tail))
+        else:
+            plain = head + b"".join(self.events) + tail
         if not self.is_compressed:
             return plain
         packer = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, GZIP_WINDOW)

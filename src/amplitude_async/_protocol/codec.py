@@ -14,12 +14,15 @@ from decimal import Decimal
 from enum import Enum
 from math import isfinite
 from os import PathLike, fspath
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 from uuid import UUID
 
 import msgspec
 
-__all__ = ["MalformedError", "UnencodableError", "decode", "encode", "encode_text"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["MalformedError", "UnencodableError", "decode", "encode", "encode_plain", "encode_text"]
 
 MAX_DEPTH: Final = 40
 """Levels of nesting below an event's own keys (https://amplitude.com/docs/apis/analytics/http-v2)."""
@@ -30,6 +33,9 @@ _MAX_ANSWER_INT: Final = 2**63 - 1
 
 # A Decimal goes out as a JSON number with exactly its own digits: Amplitude adds up prices only if they are numbers.
 _encoder: Final = msgspec.json.Encoder(decimal_format="number")
+
+
+_TEXT_ALONE: Final[frozenset[type]] = frozenset({str})
 
 
 class UnencodableError(ValueError):
@@ -67,11 +73,9 @@ def encode(value: object) -> bytes:
     Raises:
         UnencodableError: NaN, an infinity, bytes, a cycle, more than 40 levels, a lone surrogate, or a type without a JSON form.
     """
-    if _is_plain(value, MAX_DEPTH):
-        try:
-            return _encoder.encode(value)
-        except (UnicodeEncodeError, OverflowError, ValueError, TypeError):
-            pass  # the walk below says where
+    body = encode_plain(value, (value,), MAX_DEPTH)
+    if body is not None:
+        return body
     plain = _convert(value, (), set())
     try:
         return _encoder.encode(plain)
@@ -85,34 +89,39 @@ def encode_text(value: object) -> str:
     return encode(value).decode()
 
 
-def _is_plain(value: object, depth: int) -> bool:  # noqa: PLR0911 - the quickest way through the types
-    kind = type(value)
-    if kind is str or kind is int or kind is bool or value is None:
-        return True
-    if kind is float:
-        return isfinite(value)  # type: ignore[arg-type]  # mypy does not narrow on `type(value) is float`
-    if depth < 0:
-        return False
-    if kind is dict:
-        for key, item in value.items():  # type: ignore[attr-defined]  # as above
-            if type(key) is not str:
+def encode_plain(whole: object, values: Iterable[object], depth: int = MAX_DEPTH - 1) -> bytes | None:
+    """Return what :func:`encode` gives for something whose values are all JSON's own; ``None`` if they are not.
+
+    Args:
+        whole: What to encode.
+        values: What it is made of, if that is not to be looked at itself.
+        depth: How many levels of containers the values may have below their own.
+    """
+    try:
+        if _are_plain(values, depth):
+            return _encoder.encode(whole)
+    except (UnicodeEncodeError, OverflowError, ValueError, TypeError):
+        pass  # the walk of encode() says where
+    return None
+
+
+def _are_plain(values: Iterable[object], depth: int) -> bool:
+    """Say whether values are of exactly JSON's own types, all the way down: subclasses may say something else than they hold."""
+    for item in values:
+        kind = type(item)
+        if kind is str or kind is int or kind is bool or item is None:
+            continue
+        if kind is float:
+            # Quicker than asking isfinite(): of NaN and infinities the difference is NaN.
+            if item - item != 0.0:  # type: ignore[operator]  # mypy does not narrow on `type(item) is float`
                 return False
-            # Scalars are most of what events hold: spare them a call.
-            inner = type(item)
-            if inner is str or inner is int or inner is bool:
-                continue
-            if not _is_plain(item, depth - 1):
+        elif kind is dict:
+            keys: dict[object, object] = item  # type: ignore[assignment]  # as above
+            if depth < 0 or not _TEXT_ALONE.issuperset(map(type, keys)) or not _are_plain(keys.values(), depth - 1):
                 return False
-        return True
-    if kind is list:
-        for item in value:  # type: ignore[attr-defined]  # as above
-            inner = type(item)
-            if inner is str or inner is int or inner is bool:
-                continue
-            if not _is_plain(item, depth - 1):
-                return False
-        return True
-    return False
+        elif kind is not list or depth < 0 or not _are_plain(item, depth - 1):  # type: ignore[arg-type]  # as above
+            return False
+    return True
 
 
 def _refuse(path: tuple[str | int, ...], reason: str) -> NoReturn:

@@ -271,7 +271,7 @@ class _Loading(Generic[B]):
         count, size = block.count, block.size
         if not self.blocks:
             self._partition = block.partition
-        elif block.partition != self._partition:
+        elif block.partition is not self._partition and block.partition != self._partition:
             return False
         elif self.count + count > self._places or self.size + size > self._room:
             self.is_full = True

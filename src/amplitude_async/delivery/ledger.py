@@ -255,6 +255,22 @@ class Ledger:
         """Count an event for which there was no room."""
         self.refused += 1
 
+    def admit(self, entry: Entry) -> bool:
+        """Take an event on if it fits in; say whether it did. The same as :meth:`has_room` and :meth:`accept`, in one step."""
+        size = entry.size + ENTRY_BYTES
+        capacity = self.capacity
+        if self.bytes + size > capacity.max_bytes and self.bytes:
+            return False
+        if self.pending + self.reserved >= capacity.max_events:
+            return False
+        self._serial = entry.serial = self._serial + 1
+        self.accepted += 1
+        self.pending += 1
+        self.bytes += size
+        if capacity.overflow == "drop_oldest":
+            self._order.append(entry)
+        return True
+
     def accept(self, entry: Entry) -> None:
         """Take an event on."""
         self._serial = entry.serial = self._serial + 1

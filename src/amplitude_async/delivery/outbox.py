@@ -28,7 +28,7 @@ from amplitude_async.delivery.receipts import OutboxReport, OutboxStats, Receipt
 from amplitude_async.delivery.room import Room
 from amplitude_async.errors import ConfigurationError, InvalidEventError, OutboxClosed, OutboxError, OutboxFull
 from amplitude_async.events import as_list
-from amplitude_async.resources.ingestion import pack_event
+from amplitude_async.resources.ingestion import encode_event
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
@@ -89,6 +89,7 @@ class Outbox:
         self._caller = cast("Caller", caller)
         self._defaults = defaults
         self._options = options
+        self._most_events = options.endpoint.max_events
         self._now_ms = now_ms
         self._pid = os.getpid()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -295,7 +296,15 @@ class Outbox:
             is_here = False
         if not is_here:
             self._enter()
-        return self._put_nowait(self._packed(event, "event"))
+        receipt = self._packed(event, "event")
+        if self._shelf is not None or self._room.is_wanted or not self._ledger.admit(receipt):
+            return self._put_nowait(receipt)
+        # The usual case, in as few steps as there are: it fits into memory.
+        self._enqueue(receipt)
+        courier = self._courier
+        if courier.is_idle or courier.queue.events == self._most_events:
+            courier.nudge()
+        return receipt
 
     async def put_many(self, events: Iterable[EventInput], *, timeout: float | None = PUT_SECONDS) -> list[Receipt]:  # noqa: ASYNC109 - as above
         """Hand over a list of events; all are checked before any is accepted. With a path, returns when all are on the disk.
@@ -431,11 +440,11 @@ class Outbox:
                 task.add_done_callback(lambda done, future=future: _copy(done, future))  # type: ignore[misc]  # bound now
 
     def _packed(self, item: EventInput, path: str) -> Receipt:
-        if not hasattr(item, "items"):
+        if type(item) is not dict and not hasattr(item, "items"):
             message = f"give one mapping, not {type(item).__name__}"
             raise InvalidEventError(message, path=path, argument=path)
-        packed = pack_event(item, path, defaults=self._defaults, stamp=stamp)
-        return Receipt(packed.body, packed.identity, packed.insert_id, self._now_ms(), packed.size)
+        body, insert_id, identity = encode_event(item, path, self._defaults, stamp)
+        return Receipt(body, identity, insert_id, self._now_ms(), len(body) + 1)
 
     def _has_room(self, size: int) -> bool:
         shelf = self._shelf
@@ -516,7 +525,7 @@ class Outbox:
         else:
             self._shelf.append(receipt)
         courier = self._courier
-        if courier.is_idle or courier.queue.events == self._options.endpoint.max_events:
+        if courier.is_idle or courier.queue.events == self._most_events:
             courier.nudge()
 
     # What the shelf tells
