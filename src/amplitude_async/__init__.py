@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from amplitude_async._protocol.budget import Period, Quota, Window
     from amplitude_async._version import __version__
     from amplitude_async.client import AsyncAmplitude
+    from amplitude_async.context import event_context
     from amplitude_async.delivery.hooks import Setback
     from amplitude_async.delivery.ledger import Settlement
     from amplitude_async.delivery.outbox import Outbox
@@ -98,6 +99,7 @@ __all__ = [
     "UnexpectedResponseError",
     "Window",
     "__version__",
+    "event_context",
     "export_hour",
     "plan_hours",
 ]
@@ -123,6 +125,7 @@ _HOMES = {
     "Timeout": "options",
     "Window": "_protocol.budget",
     "__version__": "_version",
+    "event_context": "context",
     "export_hour": "hours",
     "plan_hours": "hours",
 }

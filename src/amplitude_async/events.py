@@ -8,6 +8,7 @@ Amplitude's pages: https://amplitude.com/docs/apis/analytics/http-v2 and https:/
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from msgspec import UNSET, defstruct
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-__all__ = ["ALIASES", "Defaults", "EventInput", "as_list", "has_unrepeatable_operation", "prepare", "prepare_usual"]
+__all__ = ["ALIASES", "INHERITED", "Defaults", "EventInput", "as_list", "has_unrepeatable_operation", "prepare", "prepare_usual"]
+
+INHERITED: Final[ContextVar[Mapping[str, Any] | None]] = ContextVar("amplitude_async_event_context", default=None)
+"""Fields that events inherit where they are tracked; set by :func:`amplitude_async.context.event_context`."""
 
 EventInput = Mapping[str, Any]
 """An event, an identification: any mapping with text keys. ``Any`` because its values are free-form JSON."""

@@ -26,7 +26,7 @@ from amplitude_async.errors import (
     PartialDeliveryError,
     PayloadTooLargeError,
 )
-from amplitude_async.events import Defaults, as_list, has_unrepeatable_operation, prepare, prepare_usual
+from amplitude_async.events import INHERITED, Defaults, as_list, has_unrepeatable_operation, prepare, prepare_usual
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -158,6 +158,11 @@ def encode_event(
     Raises:
         InvalidEventError: Anything is wrong with it; names the place.
     """
+    inherited = INHERITED.get()
+    if inherited is not None:
+        from amplitude_async.context import with_inherited  # noqa: PLC0415 - loaded where events inherit something
+
+        item = with_inherited(item, inherited)
     usual = prepare_usual(item, defaults, stamp)
     if usual is not None:
         body = encode_plain(usual, item.values())

@@ -1,0 +1,1 @@
+"""What joins this library with others; each module is imported by its users alone."""
