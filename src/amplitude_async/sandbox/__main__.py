@@ -18,6 +18,9 @@ This is a sandbox, not Amplitude: what you send stays on this machine{where}.
   listening on  {url}
   API key       {api_key}
   secret key    {secret}
+  control token {token}
+
+See what arrives: {url}/
 
 Point a client at it:
 
@@ -63,7 +66,7 @@ def main(given: Sequence[str] | None = None) -> int:
     try:
         where = f", in {chosen.store}" if chosen.store else ", in memory"
         secret = "sandbox" if chosen.secret_key == "sandbox" else "(as given)"  # noqa: S105 - the documented test key
-        print(_BANNER.format(url=box.url, api_key=chosen.api_key, secret=secret, where=where), flush=True)  # noqa: T201 - a program that talks to its user
+        print(_BANNER.format(url=box.url, api_key=chosen.api_key, secret=secret, where=where, token=box.token), flush=True)  # noqa: T201 - a program that talks to its user
         box.wait()
     except KeyboardInterrupt:
         print("stopped", flush=True)  # noqa: T201 - a program that talks to its user
