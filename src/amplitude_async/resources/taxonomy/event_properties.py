@@ -156,7 +156,7 @@ class EventProperties:
         Args:
             event_property: Its name.
             event_type: The event type that it is about: its override if there is one, else what all share; left out, what all share.
-            override_scope: Of that type: ``"override"`` makes one where there is none, ``"shared"`` drops it and changes what all share.
+            override_scope: ``"override"`` makes one for that type where there is none, ``"shared"`` drops it and changes the rest.
             new_event_property_value: What it is to be called from now on.
             description: What it is about.
             type: ``string``, ``number``, ``boolean``, ``enum`` or ``any``; of an array, what each item is.
