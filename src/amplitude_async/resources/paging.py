@@ -59,7 +59,7 @@ class Pages(Generic[T]):
 
     @property
     def cursor(self) -> Cursor | None:
-        """Where another iteration would have to begin to miss nothing; ``None``: at the beginning, or nowhere, if this one is finished.
+        """Where another iteration would have to begin to miss nothing; ``None``: at the beginning, or nowhere if this one is finished.
 
         While items of a page are left, that is the page's own beginning, so it may give again what was given of it.
         """
