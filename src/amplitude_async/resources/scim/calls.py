@@ -49,8 +49,8 @@ PATCH_SCHEMA: Final = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 MOST_PER_PAGE: Final = 100
 """Amplitude's default too."""
 
-Members = Iterable[str | Member] | str | Member
-"""E-mail addresses, one or several."""
+Members = Iterable[str | Mapping[str, Any]] | str | Mapping[str, Any]
+"""One or several: e-mail addresses, or the objects with a ``value`` that groups are answered with."""
 
 
 def add(members: Members) -> Operation:
