@@ -5,7 +5,7 @@ Amplitude's page: https://amplitude.com/docs/apis/analytics/chart-annotations
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Required, TypedDict
+from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from amplitude_async._protocol.budget import Use
 from amplitude_async._protocol.call import Call, path_of, read_confirmation
@@ -42,21 +42,21 @@ ANNOTATIONS: Final = "/api/3/annotations"
 CATEGORIES: Final = "/api/3/annotation-categories"
 
 
-class AnnotationCategory(TypedDict, total=False):
+class AnnotationCategory(TypedDict):
     """A category. ``name`` is always there, also where Amplitude answers with ``category`` instead."""
 
-    id: Required[int]
-    name: Required[str]
+    id: int
+    name: str
 
 
-class Annotation(TypedDict, total=False):
+class Annotation(TypedDict):
     """A note on charts.
 
     ``start`` and ``end`` are ISO 8601 with an offset, hours at the finest; ``end`` is ``None`` for a single moment. ``chart_id`` is
     ``None`` for a note on every chart.
     """
 
-    id: Required[int]
+    id: int
     label: str
     start: str
     end: str | None

@@ -12,12 +12,12 @@ from amplitude_async._protocol.budget import Use
 from amplitude_async._protocol.call import Call, path_of, read_json_object, read_nothing
 from amplitude_async._protocol.codec import MalformedError, encode_text
 from amplitude_async.resources.parameters import given, json_body, query_pairs, query_value, refused, required_text, spelled
-from amplitude_async.resources.scim.shapes import Member, Operation, Operator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from amplitude_async._protocol.bodies import Content
+    from amplitude_async.resources.scim.shapes import Member, Operation, Operator
 
 __all__ = [
     "GROUPS",

@@ -11,6 +11,7 @@ __all__ = [
     "Category",
     "CategoryAnswer",
     "CategoryList",
+    "CategoryName",
     "Classification",
     "Done",
     "EventProperty",
@@ -45,11 +46,17 @@ class Done(TypedDict):
     success: bool
 
 
-class Category(TypedDict, total=False):
-    """A category; within an event type it is its ``name`` alone."""
+class Category(TypedDict):
+    """A category."""
 
     id: int
-    name: Required[str]
+    name: str
+
+
+class CategoryName(TypedDict):
+    """How an event type shows its category."""
+
+    name: str
 
 
 class CategoryAnswer(Done):
@@ -68,7 +75,7 @@ class EventType(TypedDict, total=False):
     """An event type. ``tags`` is a list here, although it is sent as text with commas."""
 
     event_type: Required[str]
-    category: Category | None
+    category: CategoryName | None
     description: str | None
     display_name: str | None
     is_active: bool

@@ -273,7 +273,10 @@ def _membership(members: Mapping[str, str], verb: str, wanted: list[str]) -> dic
 
 def _grown(members: Mapping[str, str], wanted: list[str]) -> dict[str, str]:
     """Return members by their address in lower case, those who are in it as they were."""
-    return {**{email.lower(): email for email in wanted}, **members}
+    grown = dict(members)
+    for email in wanted:
+        grown.setdefault(email.lower(), email)
+    return grown
 
 
 def _named(value: object) -> str:
