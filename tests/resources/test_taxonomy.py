@@ -201,6 +201,8 @@ def test_a_success_that_says_no_is_a_refusal() -> None:
     assert (verdict.error.status, verdict.outcome, verdict.may_retry) == (200, "rejected", False)
     assert str(verdict.error) == "Request failed with status code 200: Not found; Try again"
     assert verdict.error.data["success"] is False
+    # An answer to a repeat speaks for the repeat alone.
+    assert judge(call, Reply(200, {}, body, was_sent_before=True), now=0.0, secrets=tuple).outcome == "unknown"
 
 
 @pytest.mark.parametrize(
