@@ -137,33 +137,36 @@ class Properties:
     def all(self, owner: str | None, *, shows_deleted: bool) -> list[Document]:
         """Return the visible properties: of one event type or group type, or those that all share."""
         self._refuse_unknown_group(owner)
+        # Looked for once: it takes a walk over every event.
+        seen = self._seen(owner)
         if owner is not None:
             on = [each["name"] for each in self._documents.all(self._on_drawer) if each["owner"] == owner]
-            names = dict.fromkeys((*on, *self._seen(owner)))
+            names = dict.fromkeys((*on, *seen))
         else:
             planned = (each["name"] for each in self._documents.all(self._drawer))
-            names = dict.fromkeys((*self.kind.built_ins, *planned, *self._seen(None)))
-        found = (self._find(name, owner, shows_deleted=shows_deleted) for name in names)
+            names = dict.fromkeys((*self.kind.built_ins, *planned, *seen))
+        has_come = frozenset(seen)
+        found = (self._find(name, owner, has_come=name in has_come, shows_deleted=shows_deleted) for name in names)
         return [self._shown(each, owner) for each in found if each is not None and not each["is_hidden"]]
 
     def get(self, name: str, owner: str | None, *, shows_deleted: bool) -> Document:
         """Return one property, hidden or not."""
         self._refuse_unknown_group(owner)
-        found = self._find(name, owner, shows_deleted=shows_deleted)
+        found = self._find(name, owner, has_come=name in self._seen(owner), shows_deleted=shows_deleted)
         if found is None:
             raise RefusedPlanError(self.kind.missing, NOT_FOUND)
         return self._shown(found, owner)
 
-    def _find(self, name: str, owner: str | None, *, shows_deleted: bool = False) -> Document | None:
+    def _find(self, name: str, owner: str | None, *, has_come: bool, shows_deleted: bool) -> Document | None:
         shared = self._documents.get(self._drawer, name)
         if shared is not None and shared["deleted"] and not shows_deleted:
             return None
         if owner is None:
-            return shared or (self._blank(name) if name in self.kind.built_ins or name in self._seen(None) else None)
+            return shared or (self._blank(name) if has_come or name in self.kind.built_ins else None)
         on = self._on(name, owner)
         if on is not None:
             return None if on["deleted"] else on["override"] or shared
-        return (shared or self._blank(name)) if name in self._seen(owner) else None
+        return (shared or self._blank(name)) if has_come else None
 
     def _shown(self, found: Document, owner: str | None) -> Document:
         shown: dict[str, Any] = {**found, self.kind.name: found["name"]}
