@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "docs" / "index.md", ROOT / "docs" / "sandbox.md", *sorted((ROOT / "docs" / "apis").glob("*.md"))]
-PROGRAM = re.compile(r"^```python\n(?P<code>.*?)^```\n+(?:[^`\n].*\n+)*?^```text\n(?P<printed>.*?)^```$", re.MULTILINE | re.DOTALL)
+PROGRAM = re.compile(r"^```python\n(?P<code>.*?)^```\n+(?:[^`\n][^\n]*\n+)*?^```text\n(?P<printed>.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import quote
 
-from amplitude_async._protocol.codec import MalformedError, decode
+from amplitude_async._protocol.codec import MalformedError, RefusedAnswerError, decode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +23,7 @@ __all__ = [
     "Call",
     "Kind",
     "path_of",
+    "read_confirmation",
     "read_json",
     "read_json_list",
     "read_json_object",
@@ -134,6 +135,20 @@ def read_json_object(body: bytes, *, strict: bool = False) -> dict[str, Any]:
     if not isinstance(answer, dict):
         message = f"a JSON {type(answer).__name__} where an object was expected"
         raise MalformedError(message)
+    return answer
+
+
+def read_confirmation(body: bytes) -> dict[str, Any]:
+    """Read an answer that must be a JSON object and must not say ``"success": false``.
+
+    Raises:
+        MalformedError: It is no object.
+        RefusedAnswerError: It says no.
+    """
+    answer = read_json_object(body)
+    if answer.get("success") is False:
+        message = "it says that it did not succeed"
+        raise RefusedAnswerError(message)
     return answer
 
 

@@ -22,7 +22,7 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["MalformedError", "UnencodableError", "decode", "encode", "encode_plain", "encode_text"]
+__all__ = ["MalformedError", "RefusedAnswerError", "UnencodableError", "decode", "encode", "encode_plain", "encode_text"]
 
 MAX_DEPTH: Final = 40
 """Levels of nesting below an event's own keys (https://amplitude.com/docs/apis/analytics/http-v2)."""
@@ -62,6 +62,10 @@ class UnencodableError(ValueError):
 
 class MalformedError(ValueError):
     """An answer is not the JSON it should be. Internal: becomes an UnexpectedResponseError."""
+
+
+class RefusedAnswerError(MalformedError):
+    """An answer reads well, and says no although its status says yes. Internal: becomes a ResponseError."""
 
 
 def encode(value: object) -> bytes:

@@ -12,7 +12,7 @@ from typing import Final
 
 from amplitude_async.errors import InvalidArgumentError, shown
 
-__all__ = ["check_order", "dashboard_date", "export_hour", "iso_day", "iso_instant", "utc_text"]
+__all__ = ["check_order", "check_span", "dashboard_date", "export_hour", "iso_day", "iso_instant", "utc_text"]
 
 _DASHBOARD: Final = re.compile(r"(\d{4})(\d{2})(\d{2})(?:T(\d{1,2}))?", re.ASCII)
 _EXPORT: Final = re.compile(r"(\d{4})(\d{2})(\d{2})T(\d{1,2})", re.ASCII)
@@ -148,3 +148,24 @@ def check_order(start: str, end: str) -> None:
     if key(start, 0) > key(end, _LAST_HOUR):
         message = f"start {start} is after end {end}"
         raise InvalidArgumentError(message, argument="start")
+
+
+def check_span(start: str | None, end: str | None, *, names: tuple[str, str] = ("start", "end")) -> None:
+    """Refuse a moment of a start after that of its end; text without an offset means UTC.
+
+    Args:
+        start: As :func:`iso_instant` or :func:`utc_text` gives it; ``None`` is no bound.
+        end: The same.
+        names: What the caller calls them.
+
+    Raises:
+        InvalidArgumentError: The start is after the end.
+    """
+    if start is not None and end is not None and _moment(start) > _moment(end):
+        message = f"{names[0]} {start} is after {names[1]} {end}"
+        raise InvalidArgumentError(message, argument=names[0])
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

@@ -7,7 +7,8 @@
    repeatable.
 4. Everything else is Amplitude's final word (``rejected``). No redirect is followed.
 5. If any attempt of a call was ``unknown``, the call as a whole is.
-6. A 2xx to an upload that speaks of another number of events, or of another code, than the request leaves ``doubt``: it goes once
+6. A 2xx whose body says no (``"success": false``) is Amplitude's final word as much as a 4xx is.
+7. A 2xx to an upload that speaks of another number of events, or of another code, than the request leaves ``doubt``: it goes once
    more, and the second such answer counts. After three in a row the double sending stops: that server just counts otherwise.
 
 Of a request of many events, an answer may also say which of them are at fault; see :func:`fate_of`.
@@ -22,7 +23,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeVar
 
 from amplitude_async import errors
-from amplitude_async._protocol.codec import MalformedError, decode
+from amplitude_async._protocol.codec import MalformedError, RefusedAnswerError, decode
 from amplitude_async._protocol.masking import mask
 
 if TYPE_CHECKING:
@@ -129,6 +130,9 @@ def judge(call: Call, answer: Reply | Failure, *, now: float, secrets: Callable[
             try:
                 value = call.reads(answer.body)
                 return Verdict(value=value, doubt=_contradiction(value, call.events) if call.events else "")
+            except RefusedAnswerError:
+                error = _refusal(answer, now=now, secrets=tuple(secrets()))
+                return Verdict(error=error, outcome="unknown" if answer.was_sent_before else "rejected")
             except MalformedError as malformed:
                 fault = str(malformed)
         return _unreadable(call, answer, fault, secrets())
@@ -287,7 +291,11 @@ def _words(data: object) -> str:
         return data
     if not isinstance(data, dict):
         return ""
-    error = data.get("error", data.get("message"))
+    several = data.get("errors")
+    if isinstance(several, list):
+        listed = [item.get("message") if isinstance(item, dict) else item for item in several]
+        return "; ".join(item for item in listed if isinstance(item, str))
+    error = data.get("error", data.get("message", data.get("detail")))
     if isinstance(error, dict):
         metadata = error.get("metadata")
         details = metadata.get("details") if isinstance(metadata, dict) else None

@@ -207,6 +207,19 @@ class People:
                 found[group_type] = kept
         return found
 
+    def property_names(self) -> list[str]:
+        """Return the names of the custom properties that users have."""
+        found = self._database.execute("SELECT DISTINCT each.key FROM users u, json_each(u.state, '$.properties') each")
+        return [row[0] for row in found]
+
+    def group_property_names(self, group_type: str | None) -> list[str]:
+        """Return the names of the properties that groups have: of one type, or of all."""
+        found = self._database.execute(
+            "SELECT DISTINCT each.key FROM group_state g, json_each(g.properties) each WHERE ? IS NULL OR g.group_type = ?",
+            (group_type, group_type),
+        )
+        return [row[0] for row in found]
+
     def _group(self, group_type: str, value: str) -> dict[str, object]:
         found = self._database.execute(
             "SELECT properties FROM group_state WHERE group_type = ? AND group_value = ?", (group_type, value)

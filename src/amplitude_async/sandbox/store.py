@@ -253,6 +253,26 @@ class Store:
         found = self._database.execute("SELECT event_type, count(*) FROM events GROUP BY event_type ORDER BY 2 DESC, 1 LIMIT 1000")
         return [{"name": name, "count": count} for name, count in found]
 
+    def event_names(self) -> list[str]:
+        """Return the types of the stored events, those that came first before the others."""
+        found = self._database.execute("SELECT event_type FROM events GROUP BY event_type ORDER BY min(id)")
+        return [row[0] for row in found]
+
+    def event_properties(self, event_type: str | None) -> list[str]:
+        """Return the names of the properties that the stored events have: of one type, or of all."""
+        found = self._database.execute(
+            "SELECT DISTINCT each.key FROM events e, json_each(e.row, '$.event_properties') each WHERE ? IS NULL OR e.event_type = ?",
+            (event_type, event_type),
+        )
+        return [row[0] for row in found]
+
+    def group_types(self) -> set[str]:
+        """Return the types of the groups that came, with events or by themselves."""
+        found = self._database.execute(
+            "SELECT group_type FROM group_state UNION SELECT each.key FROM events e, json_each(e.row, '$.groups') each"
+        )
+        return {row[0] for row in found}
+
     def history(self, user: User) -> History:
         """Return the sums over a user's events, those from before a merge included."""
         ids = (user.amplitude_id, user.amplitude_id)
