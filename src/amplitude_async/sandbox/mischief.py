@@ -39,6 +39,10 @@ class Wires:
         class Watched(H11Protocol):
             def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
                 super().connection_made(transport)
+                sock = transport.get_extra_info("socket")
+                if sock is not None:
+                    # asyncio does so only where a listener names its protocol; without it every answer waits 40 ms for an acknowledgement.
+                    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 if self.client is not None:
                     transports[self.client] = transport
 
