@@ -169,6 +169,8 @@ class ScriptedServer:
             except TimeoutError:
                 continue
             sock.settimeout(LIFE)
+            # Or what follows a first write waits 40 ms for its acknowledgement.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self.lock:
                 step = self.script[min(self.accepted, len(self.script) - 1)]
                 self.accepted += 1
