@@ -41,7 +41,7 @@ class Wires:
                 super().connection_made(transport)
                 sock = transport.get_extra_info("socket")
                 if sock is not None:
-                    # asyncio does so only where a listener names its protocol; without it an answer waits 40 ms for an acknowledgement.
+                    # asyncio does so only where a listener names its protocol; without it answers wait 40 ms for acknowledgements.
                     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 if self.client is not None:
                     transports[self.client] = transport
