@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -398,6 +399,131 @@ async def test_set_aside_events_on_disk(tmp_path: Path) -> None:
                 assert await outbox.list_set_aside() == []
                 assert balanced(outbox).delivered == 3
         assert [one["event_properties"]["n"] for one in sent_events(server.requests[-1])] == [0, 1, 2]
+
+
+@pytest.mark.asyncio
+async def test_a_disk_that_refuses_while_more_waits_than_memory_holds(
+    small_window: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What could not be written is sent from memory, and what was written after it is sent once, from the disk (D5)."""
+    is_down = True
+    with ScriptedServer(ruled(lambda events: (503, {}) if is_down else taken(events))) as server:
+        backoff = Backoff(base=0.005, cap=0.02)
+        async with AsyncAmplitude("invented-key", base_url=server.url, backoff=backoff) as amplitude:
+            async with amplitude.outbox(tmp_path / "events.db", linger=0.0) as outbox:
+                await outbox.put_many([event("a", number) for number in range(100)])
+                shelf = outbox._shelf
+                assert shelf is not None
+                assert shelf.is_behind
+
+                def full(rows: Any) -> asyncio.Future[list[int]]:
+                    future: asyncio.Future[list[int]] = asyncio.get_running_loop().create_future()
+                    future.set_exception(OutboxStorageError("no space left", path="x"))
+                    return future
+
+                with monkeypatch.context() as patched:
+                    patched.setattr(shelf.store, "append", full)
+                    refused = outbox.put_nowait(event("b"))
+                    with pytest.raises(OutboxStorageError):
+                        await refused.stored()
+                await outbox.put_many([event("c", number) for number in range(100)])
+                is_down = False
+                assert await outbox.flush(20)
+                assert (await refused).status == "delivered"
+                stats = balanced(outbox)
+                assert (stats.delivered, stats.pending, stats.bytes) == (201, 0, 0)
+        assert numbers(server) == {"a": list(range(100)), "b": [0], "c": list(range(100))}
+
+
+@pytest.mark.asyncio
+async def test_set_aside_events_are_counted_though_they_were_set_aside_by_an_earlier_process(tmp_path: Path) -> None:
+    """Sent again, they are new to the books of this outbox: no figure is ever below nothing."""
+    is_bad = True
+    with ScriptedServer(ruled(lambda events: (422, {"error": "no"}) if is_bad else taken(events))) as server:
+        async with AsyncAmplitude("invented-key", base_url=server.url) as amplitude:
+            async with amplitude.outbox(tmp_path / "events.db", linger=0.0) as outbox:
+                await outbox.put_many([event("a", number) for number in range(4)])
+                assert await outbox.flush(10)
+            async with amplitude.outbox(tmp_path / "events.db", linger=0.0) as outbox:
+                await outbox.put(event("b"))
+                assert await outbox.flush(10)
+                assert balanced(outbox).set_aside == 1
+                is_bad = False
+                assert await outbox.retry_set_aside() == 5
+                assert await outbox.flush(10)
+                stats = balanced(outbox)
+                assert (stats.accepted, stats.recovered, stats.delivered, stats.set_aside) == (5, 4, 5, 0)
+
+
+@pytest.mark.asyncio
+async def test_a_retry_of_set_aside_events_counts_though_its_caller_left(tmp_path: Path) -> None:
+    """Events that wait again are sent, also if whoever asked for it was cancelled meanwhile."""
+    is_bad = True
+    with ScriptedServer(ruled(lambda events: (422, {"error": "no"}) if is_bad else taken(events))) as server:
+        async with AsyncAmplitude("invented-key", base_url=server.url) as amplitude:
+            async with amplitude.outbox(tmp_path / "events.db", linger=0.0) as outbox:
+                await outbox.put_many([event("a", number) for number in range(4)])
+                assert await outbox.flush(10)
+                is_bad = False
+                with _busy_disk(outbox):
+                    asking = asyncio.create_task(outbox.retry_set_aside())
+                    await asyncio.sleep(0.01)
+                    asking.cancel()
+                    await asyncio.gather(asking, return_exceptions=True)
+                assert await outbox.list_set_aside() == []
+                assert await outbox.flush(10)
+                stats = balanced(outbox)
+                assert (stats.accepted, stats.delivered, stats.set_aside, stats.pending) == (4, 4, 0, 0)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("how", ["a page", "a row"])
+async def test_events_that_the_disk_loses_while_they_wait_are_settled(how: str, small_window: None, tmp_path: Path) -> None:
+    """A flush ends, the books balance and every receipt is answered when rows break that waited on the disk alone."""
+    path = tmp_path / "events.db"
+    is_down = True
+    with ScriptedServer(ruled(lambda events: (503, {}) if is_down else taken(events))) as server:
+        backoff = Backoff(base=0.005, cap=0.02)
+        async with AsyncAmplitude("invented-key", base_url=server.url, backoff=backoff) as amplitude:
+            async with amplitude.outbox(path, linger=0.0) as outbox:
+                receipts = await outbox.put_many([event(f"user-{number}", number, text="x" * 2000) for number in range(3000)])
+                assert outbox._shelf is not None
+                assert outbox._shelf.is_behind
+                # Out of the log, where it would be read from.
+                await _run_on_its_thread(outbox, "PRAGMA wal_checkpoint(TRUNCATE)")
+                if how == "a page":
+                    with path.open("r+b") as file:
+                        file.seek(path.stat().st_size // 2 // 4096 * 4096)
+                        file.write(b"\xa5" * 40_960)
+                else:
+                    await _run_on_its_thread(outbox, "UPDATE waiting SET body = x'00' WHERE id BETWEEN 1001 AND 1010")
+                is_down = False
+                assert await outbox.flush(30)
+                outcomes = [await asyncio.wait_for(_outcome(receipt), 5) for receipt in receipts]
+                stats = balanced(outbox)
+                lost = 3000 - stats.delivered
+                assert (stats.pending, stats.bytes) == (0, 0)
+                assert 10 <= lost <= 40
+                assert (stats.dropped, stats.set_aside) == ((lost, 0) if how == "a page" else (0, lost))
+                assert sum(outcome.reason == "damaged on disk" for outcome in outcomes) == lost
+        assert len(set(server.sink)) == 3000 - lost
+
+
+async def _run_on_its_thread(outbox: Any, statement: str) -> None:
+    """Run a statement on the connection that only the thread of the file has."""
+    keeper = outbox._shelf.store._keeper
+    real, done = keeper._do_jobs, threading.Event()
+
+    def also(connection: Any, chores: Any) -> None:
+        real(connection, chores)
+        if not done.is_set():
+            connection.execute(statement).fetchall()
+            done.set()
+
+    keeper._do_jobs = also
+    await outbox.list_set_aside()
+    assert await asyncio.to_thread(done.wait, 5)
+    keeper._do_jobs = real
 
 
 @pytest.mark.asyncio

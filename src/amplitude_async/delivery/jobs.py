@@ -1,4 +1,4 @@
-"""What the event loop asks of the thread that owns an outbox file, as values in a queue."""
+"""What the event loop and the thread that owns an outbox file say to each other, as values in a queue."""
 
 from __future__ import annotations
 
@@ -16,14 +16,18 @@ __all__ = [
     "Adopt",
     "Answer",
     "Append",
+    "Arrival",
     "Close",
+    "Damage",
     "Job",
     "Lesson",
     "ListSetAside",
+    "News",
     "NoteUnknown",
     "Page",
     "Purge",
     "Retry",
+    "Revival",
     "SetAsideJob",
     "Settle",
     "Totals",
@@ -109,6 +113,28 @@ Job = Append | Settle | NoteUnknown | SetAsideJob | Retry | Purge | Adopt | Page
 Lesson = Settle | NoteUnknown | SetAsideJob
 Answer = tuple["asyncio.Future[Any]", Any, BaseException | None]
 """Whom to answer, with what, or with which error."""
+
+
+class Arrival(NamedTuple):
+    """Rows came to wait by themselves: salvaged after damage, or adopted."""
+
+    rows: int
+
+
+class Revival(NamedTuple):
+    """Rows that were set aside wait again."""
+
+    rows: int
+
+
+class Damage(NamedTuple):
+    """Waiting rows were changed by the disk, and are set aside."""
+
+    ids: Sequence[int]
+
+
+News = Arrival | Revival | Damage
+"""What the thread tells without being asked for it; told before the answer to whatever brought it about."""
 
 
 class Totals(NamedTuple):

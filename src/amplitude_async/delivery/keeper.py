@@ -27,12 +27,15 @@ from amplitude_async.delivery.files import check_place, move_aside, storage_erro
 from amplitude_async.delivery.jobs import (
     Adopt,
     Append,
+    Arrival,
     Close,
+    Damage,
     ListSetAside,
     NoteUnknown,
     Page,
     Purge,
     Retry,
+    Revival,
     SetAsideJob,
     Settle,
     Totals,
@@ -49,7 +52,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from amplitude_async.delivery.jobs import Answer, Job, Lesson
+    from amplitude_async.delivery.jobs import Answer, Job, Lesson, News
     from amplitude_async.delivery.locking import FileLock
     from amplitude_async.delivery.opening import Settings
     from amplitude_async.delivery.rows import Row
@@ -82,7 +85,7 @@ class Keeper:
         settings: What it is opened with.
         lock: The right to use it, if it was taken before.
         deliver: Hands a list of answers to the event loop; may be called from any thread, and drops them if there is no loop any more.
-        arrived: Tells the event loop how many rows came to wait by themselves (salvaged, adopted).
+        tell: Tells the event loop what it did not ask for.
         opened: The future that opening answers.
     """
 
@@ -93,7 +96,7 @@ class Keeper:
         *,
         lock: FileLock | None,
         deliver: Callable[[list[Answer]], None],
-        arrived: Callable[[int], None],
+        tell: Callable[[News], None],
         opened: asyncio.Future[Any],
     ) -> None:
         self.path: Path = path
@@ -106,7 +109,7 @@ class Keeper:
         self._settings = settings
         self._lock = lock
         self._deliver = deliver
-        self._arrived = arrived
+        self._tell = tell
         self._opened = opened
         self._totals = Totals(0, 0, 0, 0)
         self._pages = 0
@@ -418,6 +421,7 @@ class Keeper:
                 _LOG.error("The disk changed %d events in the outbox file %s; they are set aside", len(damaged), self.path)
                 self._owed.append(SetAsideJob(damaged, "damaged on disk", time.time_ns() // 1_000_000))
                 self._hidden.update(damaged)
+                self._tell(Damage(damaged))
                 self._write(connection, [])
             if self._hidden:
                 rows = [row for row in rows if row.id not in self._hidden]
@@ -446,10 +450,14 @@ class Keeper:
             changed, totals = do(connection, json.dumps(chunk), self._totals)
             connection.execute(statements.SET_TOTALS, totals)
             connection.execute(statements.COMMIT)
+            arrived = totals.waiting_rows - self._totals.waiting_rows
             self._totals = totals
             self._may_shrink = True
             done += changed
             self._count()
+            if arrived:
+                # Whether or not the rest can be done, and whoever still waits for the answer: these wait to be sent now.
+                self._tell(Revival(arrived))
 
     def _retry(self, connection: sqlite3.Connection, ids: str, totals: Totals) -> tuple[int, Totals]:
         rows, totals = statements.retry_set_aside(connection, ids, totals, self._next_id - 1)
@@ -546,7 +554,7 @@ class Keeper:
         self._totals, self._next_id = totals, next_id
         self._count()
         if arrived:
-            self._arrived(arrived)
+            self._tell(Arrival(arrived))
 
     def _do_chores(self, connection: sqlite3.Connection, chores: list[Chore]) -> None:
         """Do a little of what nobody waits for."""

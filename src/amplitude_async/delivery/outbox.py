@@ -188,6 +188,7 @@ class Outbox:
             failed=self._not_stored,
             make=_entry_of,
             loaded=self._courier.nudge,
+            held=self._courier.held,
             now_ms=self._now_ms,
         )
         if dead:
@@ -819,10 +820,7 @@ class Outbox:
         """
         self._is_ready()
         if self._shelf is not None:
-            count = await self._shelf.store.retry_set_aside(ids)
-            self._shelf.revived(count)
-            self._courier.nudge()
-            return count
+            return await self._shelf.store.retry_set_aside(ids)
         taken = self._ledger.take_aside(ids)
         for old in taken:
             entry = Receipt(old.body, old.identity, old.insert_id, self._now_ms(), old.size)

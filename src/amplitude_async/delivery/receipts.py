@@ -86,7 +86,7 @@ class OutboxStats(NamedTuple):
         delivered: Amplitude has them.
         rejected: Amplitude refused them by name.
         set_aside: Kept, but not sent unless you say so.
-        dropped: Given up by a policy.
+        dropped: Given up by a policy, or lost by the disk.
         pending: Waiting or in flight.
         in_flight: In a request right now.
         refused: Not accepted: there was no room.
@@ -128,7 +128,7 @@ class OutboxReport(NamedTuple):
         delivered: Amplitude has them.
         rejected: Amplitude refused them by name.
         set_aside: Not sent; a durable outbox keeps them.
-        dropped: Given up: by a policy, or because a memory outbox was closed.
+        dropped: Given up: by a policy, because a memory outbox was closed, or lost by the disk.
         kept: On the disk, and sent at the next start.
     """
 
