@@ -23,14 +23,17 @@ from amplitude_async import (
     AmplitudeError,
     AsyncAmplitude,
     Backoff,
+    ClosedError,
     OutboxClosed,
     OutboxError,
     OutboxLocked,
     OutboxStorageError,
     Settlement,
 )
+from amplitude_async.delivery import outbox as outbox_room
 from amplitude_async.delivery import shelf as shelf_room
-from amplitude_async.delivery.sqlite import SQLiteStore
+from amplitude_async.delivery import sqlite as sqlite_room
+from amplitude_async.delivery.sqlite import Row, SQLiteStore
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "io"))
 from scripted import Connection, ScriptedServer, ruled, sent_events, taken
@@ -524,6 +527,129 @@ async def _run_on_its_thread(outbox: Any, statement: str) -> None:
     await outbox.list_set_aside()
     assert await asyncio.to_thread(done.wait, 5)
     keeper._do_jobs = real
+
+
+@pytest.mark.asyncio
+async def test_rows_that_arrive_while_the_last_page_is_read_are_read_too(
+    small_window: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What comes by itself between the reading of the last page and its answer does not stay on the disk."""
+    with ScriptedServer(ruled(taken)) as server:
+        async with AsyncAmplitude("invented-key", base_url=server.url) as amplitude:
+            async with amplitude.outbox(tmp_path / "events.db", linger=0.0) as outbox:
+                shelf = outbox._shelf
+                assert shelf is not None
+                real = shelf.store.page
+                names = ["first", "late"]
+
+                async def arrive() -> None:
+                    name = names.pop(0)
+                    body = json.dumps(event(name) | {"insert_id": name}).encode()
+                    await shelf.store.append([Row(0, name, "event", name, 0, None, body)])
+                    shelf._arrived(1)
+
+                async def page(*args: int) -> list[Row]:
+                    rows = await real(*args)
+                    if not rows and names:
+                        await arrive()
+                    return rows
+
+                monkeypatch.setattr(shelf.store, "page", page)
+                await arrive()
+                while names:
+                    await asyncio.sleep(0.005)
+                assert await outbox.flush(10)
+                assert balanced(outbox).delivered == 2
+        assert server.sink == ["first", "late"]
+
+
+@pytest.mark.asyncio
+async def test_the_oldest_is_dropped_of_what_waits_on_disk_and_in_memory(small_window: None, tmp_path: Path) -> None:
+    """With drop_oldest on disk every event is settled once, the youngest stay, and no row of the others comes back."""
+    is_down = True
+    path = tmp_path / "events.db"
+    with ScriptedServer(ruled(lambda events: (503, {}) if is_down else taken(events))) as server:
+        backoff = Backoff(base=0.005, cap=0.02)
+        async with AsyncAmplitude("invented-key", base_url=server.url, backoff=backoff) as amplitude:
+            async with amplitude.outbox(path, linger=0.0, overflow="drop_oldest", max_events=200) as outbox:
+                receipts = []
+                for number in range(600):
+                    one = event("a", number)
+                    receipts.append(outbox.put_nowait(one) if number % 2 else await outbox.put(one))
+                    assert balanced(outbox).pending <= 200
+                    if number == 300:
+                        is_down = False
+                        await asyncio.sleep(0.03)
+                        is_down = True
+                is_down = False
+                assert await outbox.flush(20)
+                stats = balanced(outbox)
+                assert (stats.accepted, stats.pending, stats.bytes) == (600, 0, 0)
+                assert stats.delivered >= 200
+                assert stats.delivered == len(set(server.sink))
+                outcomes = [await receipt for receipt in receipts]
+                assert outcomes.count(Settlement("dropped", "overflow")) == stats.dropped
+                assert outcomes[-100:] == [Settlement("delivered")] * 100
+        assert all(line == sorted(line) for line in numbers(server).values())
+        assert (await drain(path, server)).accepted == 0
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("who", ["outbox", "client"])
+async def test_closed_while_it_opens_an_outbox_gives_its_file_up(who: str, tmp_path: Path) -> None:
+    """Opening is refused then, and the file and its lock are free."""
+    async with AsyncAmplitude("invented-key", base_url=NOWHERE) as amplitude:
+        outbox = amplitude.outbox(tmp_path / "events.db")
+        opening = asyncio.create_task(outbox.open())
+        await asyncio.sleep(0)
+        await (outbox if who == "outbox" else amplitude).aclose()
+        with pytest.raises((OutboxClosed, ClosedError)):
+            await opening
+    async with AsyncAmplitude("invented-key", base_url=NOWHERE) as amplitude:
+        async with amplitude.outbox(tmp_path / "events.db"):
+            pass
+
+
+@pytest.mark.asyncio
+async def test_a_disk_that_hangs_holds_no_closing_up_and_leaves_nobody_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Closing is on time; whoever waits for the disk is told that it did not answer, and the books balance (C10)."""
+    monkeypatch.setattr(outbox_room, "CLOSE_SECONDS", 0.5)
+    async with AsyncAmplitude("invented-key", base_url=NOWHERE) as amplitude:
+        outbox = amplitude.outbox(tmp_path / "events.db")
+        await outbox.open()
+        with _busy_disk(outbox):
+            receipt = outbox.put_nowait(event("a"))
+            stored = asyncio.create_task(receipt.stored())
+            putting = asyncio.create_task(outbox.put(event("b")))
+            await asyncio.sleep(0.01)
+            began = time.monotonic()
+            report = await outbox.aclose(timeout=0.05)
+            assert time.monotonic() - began < 1
+            for task in (stored, putting):
+                with pytest.raises(OutboxClosed, match="did not answer|before the disk answered"):
+                    await asyncio.wait_for(task, 5)
+            assert await receipt == Settlement("dropped", "closed")
+            stats = balanced(outbox)
+            assert (report.dropped, stats.accepted, stats.reserved, stats.pending) == (1, 1, 0, 0)
+        keeper = outbox._shelf.store._keeper if outbox._shelf else None
+        while keeper in sqlite_room._running:
+            await asyncio.sleep(0.005)
+
+
+@pytest.mark.asyncio
+async def test_another_thread_waits_for_a_slow_disk_as_put_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time that a thread gives is for room: an event that is on its way to the disk is waited for."""
+    monkeypatch.setattr(outbox_room, "THREAD_GRACE", 0.05)
+    with ScriptedServer(ruled(taken)) as server:
+        async with AsyncAmplitude("invented-key", base_url=server.url) as amplitude:
+            async with amplitude.outbox(tmp_path / "events.db", linger=0.0) as outbox:
+                with _busy_disk(outbox):
+                    putting = asyncio.create_task(asyncio.to_thread(outbox.put_threadsafe, event("a"), timeout=0.05))
+                    await asyncio.sleep(0.3)
+                    assert not putting.done()
+                assert (await (await putting)).status == "delivered"
 
 
 @pytest.mark.asyncio

@@ -338,6 +338,9 @@ class Sharing:
             else:
                 for parcel in flight.batch.blocks:
                     flight.failing.setdefault(parcel, Verdict(error=own, outcome="unknown"))
+                # Others may have waited for this one to be over.
+                self._land(flight)
+                self._start()
 
     async def _fly_out(self, flight: _Flight) -> None:
         """Wait for the moment, take what may go, send it, say what became of it. Runs in an owned task."""

@@ -231,7 +231,7 @@ class Ledger:
         self._serial = 0
         self._marks: list[Mark] = []
         self._order: deque[Entry] = deque()
-        """Waiting events by age; kept only where the oldest may be dropped."""
+        """Waiting events in memory, by age; kept only where the oldest may be dropped. Those on the disk alone are younger."""
 
     # Coming in
 
@@ -247,6 +247,9 @@ class Ledger:
         dropped: list[Entry] = []
         order = self._order
         while order and not self.has_room(size):
+            if order[0].is_paused:
+                # It is not accepted yet, and everything behind it is younger.
+                break
             oldest = order.popleft()
             if oldest.settlement is None and not oldest.is_in_flight:
                 self.settle((oldest,), Settlement("dropped", OVERFLOW))
@@ -279,8 +282,12 @@ class Ledger:
         self.accepted += 1
         self.pending += 1
         self.bytes += entry.size + ENTRY_BYTES
-        if self.capacity.overflow == "drop_oldest":
+        if self.capacity.overflow == "drop_oldest" and not self.is_durable:
             self._order.append(entry)
+
+    def line_up(self, entry: Entry) -> None:
+        """Note that an event of a durable outbox waits in the queue; what is on the disk alone waits behind it."""
+        self._order.append(entry)
 
     def reserve(self, entry: Entry) -> None:
         """Keep room for an event that is being stored, and is accepted once it is."""
@@ -288,13 +295,11 @@ class Ledger:
         self.reserved += 1
         self.bytes += entry.size + ENTRY_BYTES
 
-    def accept_reserved(self, entry: Entry) -> None:
-        """Take an event on that is stored now."""
+    def accept_reserved(self) -> None:
+        """Take on an event for which room was kept, and that is stored now."""
         self.reserved -= 1
         self.accepted += 1
         self.pending += 1
-        if self.capacity.overflow == "drop_oldest":
-            self._order.append(entry)
 
     def release(self, entry: Entry) -> None:
         """Give up the room of an event that could not be stored: it was never accepted."""

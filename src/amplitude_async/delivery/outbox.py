@@ -51,6 +51,8 @@ PUT_SECONDS: Final = 5.0
 CLOSE_SECONDS: Final = 10.0
 YIELD_EVERY: Final = 100
 """Puts in a row that let nobody else run; then the loop gets a turn."""
+HOOK_SECONDS: Final = 0.25
+"""What a hook that is told of the last events has at least."""
 LOG_EVERY: Final = 60.0
 MAX_UNSTORED_BYTES: Final = 64 << 20
 """What may be on its way to the disk in memory."""
@@ -115,7 +117,9 @@ class Outbox:
             linger=options.linger,
             setback=self._setback_hook,
         )
-        self._enqueue = self._courier.queue.add
+        self._enqueue: Callable[[Entry], None] = self._courier.queue.add
+        if options.is_durable and options.capacity.overflow == "drop_oldest":
+            self._enqueue = self._line_up
         self._room = Room(self._has_room)
         self._inbox: list[tuple[Receipt, ThreadFuture[Receipt], float]] = []
         self._inbox_lock = threading.Lock()
@@ -158,11 +162,20 @@ class Outbox:
             self._opening = asyncio.Lock()
         async with self._opening:
             if self._loop is None:
-                self._shelf = await self._open_shelf()
-                self._begin()
-                self._shelf.start()
+                shelf, dead = await self._open_shelf()
+                try:
+                    self._refuse_if_closed()
+                    self._begin()
+                except BaseException:
+                    await shelf.aclose(CLOSE_SECONDS / 10)
+                    raise
+                self._shelf = shelf
+                shelf.start()
+                if dead:
+                    self._adopting = asyncio.get_running_loop().create_task(self._adopt(shelf.store, dead))
 
-    async def _open_shelf(self) -> Shelf:
+    async def _open_shelf(self) -> tuple[Shelf, Sequence[object]]:
+        """Open the file; return it, and the files of owners that are gone."""
         from amplitude_async.delivery.shelf import Shelf  # noqa: PLC0415 - SQLite is loaded where it is used
         from amplitude_async.delivery.slots import claim_slot  # noqa: PLC0415 - as above
         from amplitude_async.delivery.sqlite import SQLiteStore  # noqa: PLC0415 - as above
@@ -191,9 +204,7 @@ class Outbox:
             held=self._courier.held,
             now_ms=self._now_ms,
         )
-        if dead:
-            self._adopting = asyncio.get_running_loop().create_task(self._adopt(store, dead))
-        return shelf
+        return shelf, dead
 
     @staticmethod
     async def _adopt(store: Any, dead: Iterable[object]) -> None:  # noqa: ANN401 - a SQLiteStore, loaded where it is used
@@ -250,6 +261,21 @@ class Outbox:
             self._finalizer.detach()
         self._loop = self._closing = self._opening = None
         self._start_empty()
+
+    def _refuse_if_closed(self) -> None:
+        """Raise if it was closed while somebody waited.
+
+        Raises:
+            OutboxClosed: It was; what waited was not accepted.
+        """
+        if self._is_closed or self._closing is not None:
+            message = "The outbox was closed meanwhile; what was not accepted by then is not."
+            raise OutboxClosed(message)
+
+    def _line_up(self, entry: Entry) -> None:
+        """Let an event wait in the queue, and be the first to be dropped when it is the oldest there."""
+        self._ledger.line_up(entry)
+        self._courier.queue.add(entry)
 
     def _enter(self) -> None:
         """See that an event may be put here and now; opens an outbox in memory."""
@@ -418,8 +444,8 @@ class Outbox:
         except ThreadTimeoutError:
             reason: OutboxError = OutboxFull(f"The outbox had no room for the event within {timeout:g} s; it was not accepted.")
             if not future.cancel():
-                # It was accepted in this very moment.
-                return future.result(THREAD_GRACE)
+                # There was room, and it is on its way to the disk: what put() waits for, too.
+                return _until_stored(future, loop)
         except RuntimeError:
             reason = OutboxClosed("The outbox's event loop is closed.")
         raise reason
@@ -458,6 +484,7 @@ class Outbox:
 
     async def _begin_put(self, receipt: Receipt, timeout: float | None) -> None:  # noqa: ASYNC109 - as in put
         """Find room, and accept the event or send it to the disk."""
+        self._refuse_if_closed()
         if self._room.is_wanted or not self._has_room(receipt.size):
             if self._ledger.capacity.overflow != "block":
                 self._put_nowait(receipt)
@@ -467,9 +494,7 @@ class Outbox:
             except OutboxFull:
                 self._ledger.refuse()
                 raise
-            if self._closing is not None:
-                message = "The outbox was closed while the event waited for room; it was not accepted."
-                raise OutboxClosed(message)
+            self._refuse_if_closed()
         if self._shelf is None:
             self._take_on(receipt)
         else:
@@ -533,22 +558,23 @@ class Outbox:
 
     def _stored(self, entry: Entry) -> None:
         if entry.is_paused:
-            self._ledger.accept_reserved(entry)
+            self._ledger.accept_reserved()
             if entry.disk is not None and entry.disk.is_queued:
                 self._courier.queue.resume(entry)
                 if self._courier.is_idle:
                     self._courier.nudge()
             entry.is_paused = False
 
-    def _not_stored(self, entry: Entry, error: AmplitudeError) -> None:
-        if entry.is_paused:
-            # It was never accepted.
-            self._ledger.release(entry)
-            entry.is_paused = False
-            if entry.disk is not None and entry.disk.is_queued:
-                self._courier.queue.withdraw(entry)
-            else:
-                entry.is_withdrawn = True
+    def _not_stored(self, entries: Sequence[Entry], error: AmplitudeError) -> None:
+        for entry in entries:
+            if entry.is_paused:
+                # It was never accepted.
+                self._ledger.release(entry)
+                entry.is_paused = False
+                if entry.disk is not None and entry.disk.is_queued:
+                    self._courier.queue.withdraw(entry)
+                else:
+                    entry.is_withdrawn = True
         self._setback_hook(Setback("storage", error, 0.0, self._ledger.pending))
         self._room.give()
 
@@ -632,7 +658,7 @@ class Outbox:
     def stats(self) -> OutboxStats:
         """Return the figures of this moment; ``accepted = delivered + rejected + set_aside + dropped + pending``."""
         ledger, courier = self._ledger, self._courier
-        oldest = min((entry.accepted_ms for entry in (*courier.queue.waiting(), *courier.airborne())), default=None)
+        oldest = min((entry.accepted_ms for entry in (*courier.queue.heads(), *courier.airborne())), default=None)
         return OutboxStats(
             accepted=ledger.accepted,
             recovered=ledger.recovered,
@@ -748,7 +774,7 @@ class Outbox:
             if disk is not None:
                 disk.end()
         for hook in (self._delivery_hook, self._setback_hook):
-            await hook.aclose(end - loop.time())
+            await hook.aclose(max(end - loop.time(), HOOK_SECONDS))
         with contextlib.suppress(ValueError):
             self._caller.connection.before_closing.remove(self._close_with_client)
         if self._finalizer is not None:
@@ -864,6 +890,15 @@ def _copy(done: asyncio.Task[Receipt], future: ThreadFuture[Receipt]) -> None:
         future.set_exception(error)
     else:
         future.set_result(done.result())
+
+
+def _until_stored(future: ThreadFuture[Receipt], loop: asyncio.AbstractEventLoop) -> Receipt:
+    """Wait, in another thread, for the end of a put that has begun, as long as there is somebody to end it."""
+    while not loop.is_closed():
+        with contextlib.suppress(ThreadTimeoutError):
+            return future.result(THREAD_GRACE)
+    message = "The outbox's event loop was closed before the disk answered; if the event was stored, it is sent at the next start."
+    raise OutboxClosed(message, outcome="unknown")
 
 
 def _identify_event(item: Mapping[str, Any]) -> dict[str, Any]:

@@ -92,7 +92,7 @@ class OutboxStats(NamedTuple):
         refused: Not accepted: there was no room.
         reserved: On their way to the disk, not accepted yet.
         bytes: What the pending ones take, 600 bytes each beside their JSON.
-        oldest_age: Seconds since the oldest pending event in memory was accepted; ``None`` if there is none.
+        oldest_age: Seconds since the first event in line was accepted; ``None`` if none is in memory.
         requests: Requests made.
         retries: Those made while the server was failing.
         reasons: How many of each ``"status: reason"`` beyond the delivered ones.

@@ -52,7 +52,7 @@ class Shelf:
         ledger: The books.
         enqueue: Lets an event wait in the queue.
         accepted: Is told when an event that waited for the disk is stored.
-        failed: Is told when an event could not be stored.
+        failed: Is told when events could not be stored.
         make: Makes an entry for a row whose receipt nobody holds.
         loaded: Is told when there is more in the queue.
         held: Returns the events that are in the queue or in flight.
@@ -66,7 +66,7 @@ class Shelf:
         *,
         enqueue: Callable[[Entry], None],
         accepted: Callable[[Entry], None],
-        failed: Callable[[Entry, AmplitudeError], None],
+        failed: Callable[[Sequence[Entry], AmplitudeError], None],
         make: Callable[[Row], Entry],
         loaded: Callable[[], None],
         held: Callable[[], Sequence[Entry]],
@@ -86,7 +86,7 @@ class Shelf:
         self._loop = asyncio.get_running_loop()
         self._buffer: list[Entry] = []
         self._buffer_bytes = 0
-        self._writes: set[asyncio.Future[list[int]]] = set()
+        self._writes: dict[asyncio.Future[list[int]], Sequence[Entry]] = {}
         """What was handed to the store and is not answered yet."""
         self._unstored: dict[Entry, None] = {}
         """Accepted while behind, and not stored yet, or never; in their order."""
@@ -151,12 +151,12 @@ class Shelf:
         except OutboxError as error:
             self._not_stored(entries, error)
             return
-        self._writes.add(future)
-        future.add_done_callback(lambda done: self._stored(entries, done))
+        self._writes[future] = entries
+        future.add_done_callback(self._stored)
 
-    def _stored(self, entries: Sequence[Entry], done: asyncio.Future[list[int]]) -> None:
-        self._writes.discard(done)
-        if done.cancelled():
+    def _stored(self, done: asyncio.Future[list[int]]) -> None:
+        entries = self._writes.pop(done, ())
+        if done.cancelled() or not entries:
             return
         error = done.exception()
         if error is not None:
@@ -222,12 +222,12 @@ class Shelf:
     def _not_stored(self, entries: Sequence[Entry], error: AmplitudeError) -> None:
         for entry in entries:
             self.unstored_bytes -= entry.size + ENTRY_BYTES
-            disk = entry.disk
-            if disk is None:
-                continue
-            disk.error = error
-            self._failed(entry, error)
-            wake_all(disk.stored)
+            if entry.disk is not None:
+                entry.disk.error = error
+        self._failed(entries, error)
+        for entry in entries:
+            if entry.disk is not None:
+                wake_all(entry.disk.stored)
 
     # From the disk
 
@@ -383,4 +383,9 @@ class Shelf:
             began = self._loop.time()
             await asyncio.wait(self._writes, timeout=seconds)
             seconds = max(began + seconds - self._loop.time(), 0.0)
-        return await self.store.aclose(seconds)
+        is_done = await self.store.aclose(seconds)
+        late, self._writes = self._writes, {}
+        for entries in late.values():
+            message = "The outbox was closed before the disk answered; if the event was stored, it is sent at the next start."
+            self._not_stored(entries, OutboxClosed(message, outcome="unknown"))
+        return is_done
