@@ -30,6 +30,7 @@ from amplitude_async import (
     OutboxStorageError,
     Settlement,
 )
+from amplitude_async.delivery import adopting as adopting_room
 from amplitude_async.delivery import outbox as outbox_room
 from amplitude_async.delivery import shelf as shelf_room
 from amplitude_async.delivery import sqlite as sqlite_room
@@ -99,7 +100,7 @@ async def drain(path: Path, server: ScriptedServer, **options: Any) -> Any:
             while time.monotonic() < end:
                 assert await outbox.flush(20)
                 # Files of the dead are taken over meanwhile.
-                if outbox._adopting is None or outbox._adopting.done():
+                if outbox._adopter is None or outbox._adopter.looks:
                     break
                 await asyncio.sleep(0.01)
             assert await outbox.flush(20)
@@ -692,6 +693,47 @@ def test_a_folder_serves_many_processes_and_takes_over_from_the_dead(tmp_path: P
 
 
 @pytest.mark.asyncio
+async def test_what_a_neighbour_leaves_is_taken_over_while_the_outbox_is_at_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A folder is looked at from time to time: files of owners that died later are delivered, others' files said once and left."""
+    monkeypatch.setattr(adopting_room, "LOOK_EVERY", 0.005)
+    folder = tmp_path / "outbox"
+    with ScriptedServer(ruled(taken)) as server:
+        async with (
+            AsyncAmplitude("invented-key", base_url=NOWHERE, backoff=Backoff(base=10)) as neighbours,
+            AsyncAmplitude("another-invented-key", base_url=NOWHERE, backoff=Backoff(base=10)) as strangers,
+            AsyncAmplitude("invented-key", base_url=server.url) as amplitude,
+            amplitude.outbox(folder=folder, linger=0.0) as outbox,
+        ):
+            adopter = outbox._adopter
+            assert adopter is not None
+            while adopter.looks < 2:
+                await asyncio.sleep(0.005)
+            for client in (neighbours, strangers):
+                other = client.outbox(folder=folder, linger=60.0)
+                await other.open()
+                await other.put_many([event("a", number) for number in range(10)])
+                seen = adopter.looks
+                while adopter.looks < seen + 2:
+                    await asyncio.sleep(0.005)
+                if client is neighbours:
+                    assert outbox.stats().accepted == 0
+                assert (await other.aclose(timeout=0)).kept == 10
+                seen = adopter.looks
+                while adopter.looks < seen + 3:
+                    await asyncio.sleep(0.005)
+            assert await outbox.flush(10)
+            assert (balanced(outbox).accepted, balanced(outbox).delivered) == (10, 10)
+        assert numbers(server) == {"a": list(range(10))}
+    assert [path.name for path in sorted(folder.glob("*.db"))] == ["slot-0001.db", "slot-0002.db"]
+    assert [record.message for record in caplog.records if "not taken over" in record.message] == [
+        record.message for record in caplog.records if "another Amplitude project" in record.message
+    ]
+    assert sum("not taken over" in record.message for record in caplog.records) == 1
+
+
+@pytest.mark.asyncio
 async def test_errors_are_the_librarys_own(tmp_path: Path) -> None:
     """A file of another project is refused with the outbox's error (ground rule 11)."""
     async with AsyncAmplitude("invented-key", base_url=NOWHERE) as amplitude:
@@ -723,7 +765,8 @@ async def test_a_flush_waits_for_what_is_taken_over_meanwhile(small_window: None
                     outbox.put_nowait(event("c", number))
                     if number % 50 == 0:
                         assert await outbox.flush(20)
-                while outbox._adopting is not None and not outbox._adopting.done():
+                assert outbox._adopter is not None
+                while not outbox._adopter.looks:
                     await asyncio.sleep(0.005)
                 assert await outbox.flush(20)
                 stats = balanced(outbox)

@@ -22,6 +22,7 @@ __all__ = [
     "Job",
     "Lesson",
     "ListSetAside",
+    "Look",
     "News",
     "NoteUnknown",
     "Page",
@@ -86,6 +87,12 @@ class Adopt(NamedTuple):
     future: asyncio.Future[Any]
 
 
+class Look(NamedTuple):
+    """Find the files beside this one whose owners are gone."""
+
+    future: asyncio.Future[Any]
+
+
 class Page(NamedTuple):
     """Read waiting rows in order."""
 
@@ -109,7 +116,7 @@ class Close(NamedTuple):
     future: asyncio.Future[Any] | None
 
 
-Job = Append | Settle | NoteUnknown | SetAsideJob | Retry | Purge | Adopt | Page | ListSetAside | Close
+Job = Append | Settle | NoteUnknown | SetAsideJob | Retry | Purge | Adopt | Look | Page | ListSetAside | Close
 Lesson = Settle | NoteUnknown | SetAsideJob
 Answer = tuple["asyncio.Future[Any]", Any, BaseException | None]
 """Whom to answer, with what, or with which error."""

@@ -31,6 +31,7 @@ from amplitude_async.delivery.jobs import (
     Close,
     Damage,
     ListSetAside,
+    Look,
     NoteUnknown,
     Page,
     Purge,
@@ -45,6 +46,7 @@ from amplitude_async.delivery.locking import take_lock
 from amplitude_async.delivery.opening import PAGE_BYTES, Damaged, is_damage, is_shortage, open_file
 from amplitude_async.delivery.reading import read_rows, read_set_aside
 from amplitude_async.delivery.rows import Counts
+from amplitude_async.delivery.slots import dead_slots
 from amplitude_async.errors import AmplitudeError, OutboxClosed, OutboxFull
 
 if TYPE_CHECKING:
@@ -399,6 +401,12 @@ class Keeper:
         result: object
         if isinstance(job, Page):
             result = self._page(connection, job)
+        elif isinstance(job, Look):
+            try:
+                result = dead_slots(self.path.parent, self.path)
+            except AmplitudeError as refusal:
+                self._refuse([job], refusal)
+                return
         elif isinstance(job, ListSetAside):
             result = read_set_aside(connection, job.after_id, job.limit)
         elif isinstance(job, Retry):

@@ -32,10 +32,12 @@ from amplitude_async.resources.ingestion import encode_event
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
     from types import TracebackType
 
     from amplitude_async._io.caller import Caller
     from amplitude_async._protocol.uploads import Endpoint
+    from amplitude_async.delivery.adopting import Adopter
     from amplitude_async.delivery.opening import Durability
     from amplitude_async.delivery.rows import Row, SetAside
     from amplitude_async.delivery.shelf import Shelf
@@ -127,7 +129,7 @@ class Outbox:
         self._news: dict[str, int] = {}
         self._told_at = float("-inf")
         self._finalizer: weakref.finalize[..., Outbox] | None = None
-        self._adopting: asyncio.Task[None] | None = None
+        self._adopter: Adopter | None = None
 
     def __repr__(self) -> str:
         where = f" {os.fspath(self._options.path or self._options.folder or '')}" if self._options.is_durable else ""
@@ -171,10 +173,13 @@ class Outbox:
                     raise
                 self._shelf = shelf
                 shelf.start()
-                if dead:
-                    self._adopting = asyncio.get_running_loop().create_task(self._adopt(shelf.store, dead))
+                if self._options.folder is not None:
+                    from amplitude_async.delivery.adopting import Adopter  # noqa: PLC0415 - for folders alone
 
-    async def _open_shelf(self) -> tuple[Shelf, Sequence[object]]:
+                    self._adopter = Adopter(shelf.store)
+                    self._adopter.start(dead)
+
+    async def _open_shelf(self) -> tuple[Shelf, Sequence[Path]]:
         """Open the file; return it, and the files of owners that are gone."""
         from amplitude_async.delivery.shelf import Shelf  # noqa: PLC0415 - SQLite is loaded where it is used
         from amplitude_async.delivery.slots import claim_slot  # noqa: PLC0415 - as above
@@ -183,7 +188,7 @@ class Outbox:
         options = self._options
         project = self._caller.fingerprint()
         path, lock = options.path, None
-        dead: Sequence[object] = ()
+        dead: Sequence[Path] = ()
         if options.folder is not None:
             path, lock, dead = await claim_slot(options.folder)
         if path is None:
@@ -205,17 +210,6 @@ class Outbox:
             now_ms=self._now_ms,
         )
         return shelf, dead
-
-    @staticmethod
-    async def _adopt(store: Any, dead: Iterable[object]) -> None:  # noqa: ANN401 - a SQLiteStore, loaded where it is used
-        """Take over what is in the files of owners that are gone."""
-        for path in dead:
-            try:
-                await store.adopt(path)
-            except OutboxClosed:
-                return
-            except OutboxError as error:
-                _LOG.warning("the outbox file of an owner that is gone was not taken over: %s", error)
 
     def _begin(self) -> None:
         """Bind to this loop."""
@@ -749,8 +743,8 @@ class Outbox:
         end = loop.time() + timeout
         self._room.close()
         self._empty_inbox()
-        if self._adopting is not None:
-            self._adopting.cancel()
+        if self._adopter is not None:
+            await self._adopter.stop()
         await self._flush(timeout)
         await self._courier.stop(0.0)
         airborne = self._courier.airborne()

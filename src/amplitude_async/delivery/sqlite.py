@@ -27,6 +27,7 @@ from amplitude_async.delivery.jobs import (
     Close,
     Damage,
     ListSetAside,
+    Look,
     NoteUnknown,
     Page,
     Purge,
@@ -240,6 +241,16 @@ class SQLiteStore:
         place = normal_path(path)
         count: int = await self._ask(lambda future: Adopt(place, lock, future))
         return count
+
+    async def dead_neighbours(self) -> Sequence[Path]:
+        """Return the files of the folder whose owners are gone; each may be taken over.
+
+        Raises:
+            OutboxStorageError: The folder cannot be read.
+            OutboxClosed: The store is closed.
+        """
+        dead: Sequence[Path] = await self._ask(Look)
+        return dead
 
     # -- ending ----------------------------------------------------------------------------------------------------------------
 
