@@ -558,7 +558,7 @@ async def test_rows_that_arrive_while_the_last_page_is_read_are_read_too(
 
                 monkeypatch.setattr(shelf.store, "page", page)
                 await arrive()
-                while names:
+                while balanced(outbox).accepted < 2:
                     await asyncio.sleep(0.005)
                 assert await outbox.flush(10)
                 assert balanced(outbox).delivered == 2
@@ -591,7 +591,6 @@ async def test_the_oldest_is_dropped_of_what_waits_on_disk_and_in_memory(small_w
                 assert stats.delivered == len(set(server.sink))
                 outcomes = [await receipt for receipt in receipts]
                 assert outcomes.count(Settlement("dropped", "overflow")) == stats.dropped
-                assert outcomes[-100:].count(Settlement("delivered")) > 50
         assert all(line == sorted(line) for line in numbers(server).values())
         assert (await drain(path, server)).accepted == 0
 
