@@ -596,6 +596,31 @@ async def test_the_oldest_is_dropped_of_what_waits_on_disk_and_in_memory(small_w
 
 
 @pytest.mark.asyncio
+async def test_an_event_that_the_disk_refuses_was_not_accepted_though_another_made_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With drop_oldest and no room, a put that raises is neither counted nor sent."""
+    async with AsyncAmplitude("invented-key", base_url=NOWHERE) as amplitude:
+        async with amplitude.outbox(tmp_path / "events.db", linger=60.0, overflow="drop_oldest", max_events=2) as outbox:
+            first = await outbox.put(event("a", 0))
+            await outbox.put(event("a", 1))
+            assert outbox._shelf is not None
+
+            def full(rows: Any) -> asyncio.Future[list[int]]:
+                future: asyncio.Future[list[int]] = asyncio.get_running_loop().create_future()
+                future.set_exception(OutboxStorageError("no space left", path="x"))
+                return future
+
+            with monkeypatch.context() as patched:
+                patched.setattr(outbox._shelf.store, "append", full)
+                with pytest.raises(OutboxStorageError):
+                    await outbox.put(event("a", 2))
+            assert await first == Settlement("dropped", "overflow")
+            assert (await outbox.aclose(timeout=0.0)) == (0, 0, 0, 1, 1)
+            assert balanced(outbox).accepted == 2
+
+
+@pytest.mark.asyncio
 @pytest.mark.parametrize("who", ["outbox", "client"])
 async def test_closed_while_it_opens_an_outbox_gives_its_file_up(who: str, tmp_path: Path) -> None:
     """Opening is refused then, and the file and its lock are free."""

@@ -117,14 +117,11 @@ class Clerk:
         self.refuse_if_closed()
         if self.room.is_wanted or not self.has_room(receipt.size):
             if self.ledger.capacity.overflow != "block":
-                self.put_nowait(receipt)
-                return
-            try:
-                await self.room.wait(receipt.size, timeout)
-            except OutboxFull:
-                self.ledger.refuse()
-                raise
-            self.refuse_if_closed()
+                self._overflow(receipt)
+                if receipt.settlement is not None:
+                    return
+            else:
+                await self._wait_for_room(receipt, timeout)
         if self.shelf is None:
             self.take_on(receipt)
         else:
@@ -141,6 +138,14 @@ class Clerk:
             self._since_yield = 0
             if self.shelf is None:
                 await asyncio.sleep(0)
+
+    async def _wait_for_room(self, receipt: Receipt, timeout: float | None) -> None:  # noqa: ASYNC109 - as above
+        try:
+            await self.room.wait(receipt.size, timeout)
+        except OutboxFull:
+            self.ledger.refuse()
+            raise
+        self.refuse_if_closed()
 
     async def end_put(self, receipt: Receipt) -> None:
         """Wait until the event is on the disk, if that is where it goes."""
