@@ -360,7 +360,8 @@ class AsyncAmplitude(Namespaces):
 
         Args:
             path: Keep events in this file until they are delivered. Left out: in memory.
-            folder: Keep them in a file of this folder, one for each process; files of processes that are gone are taken over.
+            folder: Keep them in a file of this folder, one for each process; files of processes that are gone are taken over, at
+                opening and within a minute while it is open.
             api: ``"http_v2"``: up to 1,000 events and 900 kB a request; ``"batch"``: 2,000 and 8 MB, for backfills.
             options: Amplitude's upload options, the same for all events; kept in the file.
             overflow: Without room, ``"block"``: ``put`` waits and ``put_nowait`` refuses; ``"reject"``: both refuse;

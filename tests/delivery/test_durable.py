@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,14 +23,19 @@ from amplitude_async import (
     AmplitudeError,
     AsyncAmplitude,
     Backoff,
+    ClosedError,
     OutboxClosed,
     OutboxError,
     OutboxLocked,
     OutboxStorageError,
     Settlement,
 )
+from amplitude_async.delivery import adopting as adopting_room
+from amplitude_async.delivery import clerk as clerk_room
 from amplitude_async.delivery import shelf as shelf_room
-from amplitude_async.delivery.sqlite import SQLiteStore
+from amplitude_async.delivery import sqlite as sqlite_room
+from amplitude_async.delivery import threads as threads_room
+from amplitude_async.delivery.sqlite import Row, SQLiteStore
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "io"))
 from scripted import Connection, ScriptedServer, ruled, sent_events, taken
@@ -95,7 +101,7 @@ async def drain(path: Path, server: ScriptedServer, **options: Any) -> Any:
             while time.monotonic() < end:
                 assert await outbox.flush(20)
                 # Files of the dead are taken over meanwhile.
-                if outbox._adopting is None or outbox._adopting.done():
+                if outbox._adopter is None or outbox._adopter.looks:
                     break
                 await asyncio.sleep(0.01)
             assert await outbox.flush(20)
@@ -401,6 +407,278 @@ async def test_set_aside_events_on_disk(tmp_path: Path) -> None:
 
 
 @pytest.mark.asyncio
+async def test_a_disk_that_refuses_while_more_waits_than_memory_holds(
+    small_window: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What could not be written is sent from memory, and what was written after it is sent once, from the disk (D5)."""
+    is_down = True
+    with ScriptedServer(ruled(lambda events: (503, {}) if is_down else taken(events))) as server:
+        backoff = Backoff(base=0.005, cap=0.02)
+        async with AsyncAmplitude("invented-key", base_url=server.url, backoff=backoff) as amplitude:
+            async with amplitude.outbox(tmp_path / "events.db", linger=0.0) as outbox:
+                await outbox.put_many([event("a", number) for number in range(100)])
+                shelf = outbox._shelf
+                assert shelf is not None
+                assert shelf.is_behind
+
+                def full(rows: Any) -> asyncio.Future[list[int]]:
+                    future: asyncio.Future[list[int]] = asyncio.get_running_loop().create_future()
+                    future.set_exception(OutboxStorageError("no space left", path="x"))
+                    return future
+
+                with monkeypatch.context() as patched:
+                    patched.setattr(shelf.store, "append", full)
+                    refused = outbox.put_nowait(event("b"))
+                    with pytest.raises(OutboxStorageError):
+                        await refused.stored()
+                await outbox.put_many([event("c", number) for number in range(100)])
+                is_down = False
+                assert await outbox.flush(20)
+                assert (await refused).status == "delivered"
+                stats = balanced(outbox)
+                assert (stats.delivered, stats.pending, stats.bytes) == (201, 0, 0)
+        assert numbers(server) == {"a": list(range(100)), "b": [0], "c": list(range(100))}
+
+
+@pytest.mark.asyncio
+async def test_set_aside_events_are_counted_though_they_were_set_aside_by_an_earlier_process(tmp_path: Path) -> None:
+    """Sent again, they are new to the books of this outbox: no figure is ever below nothing."""
+    is_bad = True
+    with ScriptedServer(ruled(lambda events: (422, {"error": "no"}) if is_bad else taken(events))) as server:
+        async with AsyncAmplitude("invented-key", base_url=server.url) as amplitude:
+            async with amplitude.outbox(tmp_path / "events.db", linger=0.0) as outbox:
+                await outbox.put_many([event("a", number) for number in range(4)])
+                assert await outbox.flush(10)
+            async with amplitude.outbox(tmp_path / "events.db", linger=0.0) as outbox:
+                await outbox.put(event("b"))
+                assert await outbox.flush(10)
+                assert balanced(outbox).set_aside == 1
+                is_bad = False
+                assert await outbox.retry_set_aside() == 5
+                assert await outbox.flush(10)
+                stats = balanced(outbox)
+                assert (stats.accepted, stats.recovered, stats.delivered, stats.set_aside) == (5, 4, 5, 0)
+
+
+@pytest.mark.asyncio
+async def test_a_retry_of_set_aside_events_counts_though_its_caller_left(tmp_path: Path) -> None:
+    """Events that wait again are sent, also if whoever asked for it was cancelled meanwhile."""
+    is_bad = True
+    with ScriptedServer(ruled(lambda events: (422, {"error": "no"}) if is_bad else taken(events))) as server:
+        async with AsyncAmplitude("invented-key", base_url=server.url) as amplitude:
+            async with amplitude.outbox(tmp_path / "events.db", linger=0.0) as outbox:
+                await outbox.put_many([event("a", number) for number in range(4)])
+                assert await outbox.flush(10)
+                is_bad = False
+                with _busy_disk(outbox):
+                    asking = asyncio.create_task(outbox.retry_set_aside())
+                    await asyncio.sleep(0.01)
+                    asking.cancel()
+                    await asyncio.gather(asking, return_exceptions=True)
+                assert await outbox.list_set_aside() == []
+                assert await outbox.flush(10)
+                stats = balanced(outbox)
+                assert (stats.accepted, stats.delivered, stats.set_aside, stats.pending) == (4, 4, 0, 0)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("how", ["a page", "a row"])
+async def test_events_that_the_disk_loses_while_they_wait_are_settled(how: str, small_window: None, tmp_path: Path) -> None:
+    """A flush ends, the books balance and every receipt is answered when rows break that waited on the disk alone."""
+    path = tmp_path / "events.db"
+    is_down = True
+    with ScriptedServer(ruled(lambda events: (503, {}) if is_down else taken(events))) as server:
+        backoff = Backoff(base=0.005, cap=0.02)
+        async with AsyncAmplitude("invented-key", base_url=server.url, backoff=backoff) as amplitude:
+            async with amplitude.outbox(path, linger=0.0) as outbox:
+                receipts = await outbox.put_many([event(f"user-{number}", number, text="x" * 2000) for number in range(3000)])
+                assert outbox._shelf is not None
+                assert outbox._shelf.is_behind
+                # Out of the log, where it would be read from.
+                await _run_on_its_thread(outbox, "PRAGMA wal_checkpoint(TRUNCATE)")
+                if how == "a page":
+                    with path.open("r+b") as file:
+                        file.seek(path.stat().st_size // 2 // 4096 * 4096)
+                        file.write(b"\xa5" * 40_960)
+                else:
+                    await _run_on_its_thread(outbox, "UPDATE waiting SET body = x'00' WHERE id BETWEEN 1001 AND 1010")
+                is_down = False
+                assert await outbox.flush(30)
+                outcomes = [await asyncio.wait_for(_outcome(receipt), 5) for receipt in receipts]
+                stats = balanced(outbox)
+                lost = 3000 - stats.delivered
+                assert (stats.pending, stats.bytes) == (0, 0)
+                assert 10 <= lost <= 40
+                assert (stats.dropped, stats.set_aside) == ((lost, 0) if how == "a page" else (0, lost))
+                assert sum(outcome.reason == "damaged on disk" for outcome in outcomes) == lost
+        assert len(set(server.sink)) == 3000 - lost
+
+
+async def _run_on_its_thread(outbox: Any, statement: str) -> None:
+    """Run a statement on the connection that only the thread of the file has."""
+    keeper = outbox._shelf.store._keeper
+    real, done = keeper._do_jobs, threading.Event()
+
+    def also(connection: Any, chores: Any) -> None:
+        real(connection, chores)
+        if not done.is_set():
+            connection.execute(statement).fetchall()
+            done.set()
+
+    keeper._do_jobs = also
+    await outbox.list_set_aside()
+    assert await asyncio.to_thread(done.wait, 5)
+    keeper._do_jobs = real
+
+
+@pytest.mark.asyncio
+async def test_rows_that_arrive_while_the_last_page_is_read_are_read_too(
+    small_window: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What comes by itself between the reading of the last page and its answer does not stay on the disk."""
+    with ScriptedServer(ruled(taken)) as server:
+        async with AsyncAmplitude("invented-key", base_url=server.url) as amplitude:
+            async with amplitude.outbox(tmp_path / "events.db", linger=0.0) as outbox:
+                shelf = outbox._shelf
+                assert shelf is not None
+                real = shelf.store.page
+                names = ["first", "late"]
+
+                async def arrive() -> None:
+                    name = names.pop(0)
+                    body = json.dumps(event(name) | {"insert_id": name}).encode()
+                    await shelf.store.append([Row(0, name, "event", name, 0, None, body)])
+                    shelf._arrived(1)
+
+                async def page(*args: int) -> list[Row]:
+                    rows = await real(*args)
+                    if not rows and names:
+                        await arrive()
+                    return rows
+
+                monkeypatch.setattr(shelf.store, "page", page)
+                await arrive()
+                while balanced(outbox).accepted < 2:
+                    await asyncio.sleep(0.005)
+                assert await outbox.flush(10)
+                assert balanced(outbox).delivered == 2
+        assert server.sink == ["first", "late"]
+
+
+@pytest.mark.asyncio
+async def test_the_oldest_is_dropped_of_what_waits_on_disk_and_in_memory(small_window: None, tmp_path: Path) -> None:
+    """With drop_oldest on disk every event is accepted and settled once, and no row of what was dropped comes back."""
+    is_down = True
+    path = tmp_path / "events.db"
+    with ScriptedServer(ruled(lambda events: (503, {}) if is_down else taken(events))) as server:
+        backoff = Backoff(base=0.005, cap=0.02)
+        async with AsyncAmplitude("invented-key", base_url=server.url, backoff=backoff) as amplitude:
+            async with amplitude.outbox(path, linger=0.0, overflow="drop_oldest", max_events=200) as outbox:
+                receipts = []
+                for number in range(600):
+                    one = event("a", number)
+                    receipts.append(outbox.put_nowait(one) if number % 2 else await outbox.put(one))
+                    assert balanced(outbox).pending <= 200
+                    if number == 300:
+                        is_down = False
+                        await asyncio.sleep(0.03)
+                        is_down = True
+                is_down = False
+                assert await outbox.flush(20)
+                stats = balanced(outbox)
+                assert (stats.accepted, stats.pending, stats.bytes) == (600, 0, 0)
+                assert stats.delivered + stats.dropped == 600
+                assert stats.delivered == len(set(server.sink))
+                outcomes = [await receipt for receipt in receipts]
+                assert outcomes.count(Settlement("dropped", "overflow")) == stats.dropped
+        assert all(line == sorted(line) for line in numbers(server).values())
+        assert (await drain(path, server)).accepted == 0
+
+
+@pytest.mark.asyncio
+async def test_an_event_that_the_disk_refuses_was_not_accepted_though_another_made_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With drop_oldest and no room, a put that raises is neither counted nor sent."""
+    async with AsyncAmplitude("invented-key", base_url=NOWHERE) as amplitude:
+        async with amplitude.outbox(tmp_path / "events.db", linger=60.0, overflow="drop_oldest", max_events=2) as outbox:
+            first = await outbox.put(event("a", 0))
+            await outbox.put(event("a", 1))
+            assert outbox._shelf is not None
+
+            def full(rows: Any) -> asyncio.Future[list[int]]:
+                future: asyncio.Future[list[int]] = asyncio.get_running_loop().create_future()
+                future.set_exception(OutboxStorageError("no space left", path="x"))
+                return future
+
+            with monkeypatch.context() as patched:
+                patched.setattr(outbox._shelf.store, "append", full)
+                with pytest.raises(OutboxStorageError):
+                    await outbox.put(event("a", 2))
+            assert await first == Settlement("dropped", "overflow")
+            assert (await outbox.aclose(timeout=0.0)) == (0, 0, 0, 1, 1)
+            assert balanced(outbox).accepted == 2
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("who", ["outbox", "client"])
+async def test_closed_while_it_opens_an_outbox_gives_its_file_up(who: str, tmp_path: Path) -> None:
+    """Opening is refused then, and the file and its lock are free."""
+    async with AsyncAmplitude("invented-key", base_url=NOWHERE) as amplitude:
+        outbox = amplitude.outbox(tmp_path / "events.db")
+        opening = asyncio.create_task(outbox.open())
+        await asyncio.sleep(0)
+        await (outbox if who == "outbox" else amplitude).aclose()
+        with pytest.raises((OutboxClosed, ClosedError)):
+            await opening
+    async with AsyncAmplitude("invented-key", base_url=NOWHERE) as amplitude:
+        async with amplitude.outbox(tmp_path / "events.db"):
+            pass
+
+
+@pytest.mark.asyncio
+async def test_a_disk_that_hangs_holds_no_closing_up_and_leaves_nobody_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Closing is on time; whoever waits for the disk is told that it did not answer, and the books balance (C10)."""
+    monkeypatch.setattr(clerk_room, "DISK_SECONDS", 0.05)
+    async with AsyncAmplitude("invented-key", base_url=NOWHERE) as amplitude:
+        outbox = amplitude.outbox(tmp_path / "events.db")
+        await outbox.open()
+        with _busy_disk(outbox):
+            receipt = outbox.put_nowait(event("a"))
+            stored = asyncio.create_task(receipt.stored())
+            putting = asyncio.create_task(outbox.put(event("b")))
+            await asyncio.sleep(0.01)
+            began = time.monotonic()
+            report = await outbox.aclose(timeout=0.05)
+            assert time.monotonic() - began < 1
+            for task in (stored, putting):
+                with pytest.raises(OutboxClosed, match="did not answer|before the disk answered"):
+                    await asyncio.wait_for(task, 5)
+            assert await receipt == Settlement("dropped", "closed")
+            stats = balanced(outbox)
+            assert (report.dropped, stats.accepted, stats.reserved, stats.pending) == (1, 1, 0, 0)
+        keeper = outbox._shelf.store._keeper if outbox._shelf else None
+        while keeper in sqlite_room._running:
+            await asyncio.sleep(0.005)
+
+
+@pytest.mark.asyncio
+async def test_another_thread_waits_for_a_slow_disk_as_put_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time that a thread gives is for room: an event that is on its way to the disk is waited for."""
+    monkeypatch.setattr(threads_room, "THREAD_GRACE", 0.05)
+    with ScriptedServer(ruled(taken)) as server:
+        async with AsyncAmplitude("invented-key", base_url=server.url) as amplitude:
+            async with amplitude.outbox(tmp_path / "events.db", linger=0.0) as outbox:
+                with _busy_disk(outbox):
+                    putting = asyncio.create_task(asyncio.to_thread(outbox.put_threadsafe, event("a"), timeout=0.05))
+                    await asyncio.sleep(0.3)
+                    assert not putting.done()
+                assert (await (await putting)).status == "delivered"
+
+
+@pytest.mark.asyncio
 async def test_one_file_has_one_owner(tmp_path: Path) -> None:
     """A second outbox on the same file is refused by name; puts before opening say what to do."""
     async with AsyncAmplitude("invented-key", base_url=NOWHERE) as amplitude:
@@ -440,6 +718,47 @@ def test_a_folder_serves_many_processes_and_takes_over_from_the_dead(tmp_path: P
 
 
 @pytest.mark.asyncio
+async def test_what_a_neighbour_leaves_is_taken_over_while_the_outbox_is_at_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A folder is looked at from time to time: files of owners that died later are delivered, others' files said once and left."""
+    monkeypatch.setattr(adopting_room, "LOOK_EVERY", 0.005)
+    folder = tmp_path / "outbox"
+    with ScriptedServer(ruled(taken)) as server:
+        async with (
+            AsyncAmplitude("invented-key", base_url=NOWHERE, backoff=Backoff(base=10)) as neighbours,
+            AsyncAmplitude("another-invented-key", base_url=NOWHERE, backoff=Backoff(base=10)) as strangers,
+            AsyncAmplitude("invented-key", base_url=server.url) as amplitude,
+            amplitude.outbox(folder=folder, linger=0.0) as outbox,
+        ):
+            adopter = outbox._adopter
+            assert adopter is not None
+            while adopter.looks < 2:
+                await asyncio.sleep(0.005)
+            for client in (neighbours, strangers):
+                other = client.outbox(folder=folder, linger=60.0)
+                await other.open()
+                await other.put_many([event("a", number) for number in range(10)])
+                seen = adopter.looks
+                while adopter.looks < seen + 2:
+                    await asyncio.sleep(0.005)
+                if client is neighbours:
+                    assert outbox.stats().accepted == 0
+                assert (await other.aclose(timeout=0)).kept == 10
+                seen = adopter.looks
+                while adopter.looks < seen + 3:
+                    await asyncio.sleep(0.005)
+            assert await outbox.flush(10)
+            assert (balanced(outbox).accepted, balanced(outbox).delivered) == (10, 10)
+        assert numbers(server) == {"a": list(range(10))}
+    assert [path.name for path in sorted(folder.glob("*.db"))] == ["slot-0001.db", "slot-0002.db"]
+    assert [record.message for record in caplog.records if "not taken over" in record.message] == [
+        record.message for record in caplog.records if "another Amplitude project" in record.message
+    ]
+    assert sum("not taken over" in record.message for record in caplog.records) == 1
+
+
+@pytest.mark.asyncio
 async def test_errors_are_the_librarys_own(tmp_path: Path) -> None:
     """A file of another project is refused with the outbox's error (ground rule 11)."""
     async with AsyncAmplitude("invented-key", base_url=NOWHERE) as amplitude:
@@ -471,7 +790,8 @@ async def test_a_flush_waits_for_what_is_taken_over_meanwhile(small_window: None
                     outbox.put_nowait(event("c", number))
                     if number % 50 == 0:
                         assert await outbox.flush(20)
-                while outbox._adopting is not None and not outbox._adopting.done():
+                assert outbox._adopter is not None
+                while not outbox._adopter.looks:
                     await asyncio.sleep(0.005)
                 assert await outbox.flush(20)
                 stats = balanced(outbox)

@@ -155,6 +155,7 @@ class AnyHistory(RuleBasedStateMachine):
             for name, old in list(self.disk.items()):
                 again = Entry(old.body, old.identity, name, 0, old.size)
                 self.disk[name] = again
+                self.ledger.line_up(again)
                 self.queue.add(again)
 
     @precondition(lambda self: self.is_open)
@@ -178,6 +179,7 @@ class AnyHistory(RuleBasedStateMachine):
         if self.is_durable:
             one.is_paused = True
             self.ledger.reserve(one)
+            self.ledger.line_up(one)
             self.storing.append(one)
         else:
             self.ledger.accept(one)
@@ -188,7 +190,7 @@ class AnyHistory(RuleBasedStateMachine):
     def the_disk_answers(self, works: bool) -> None:
         one = self.storing.pop(0)
         if works:
-            self.ledger.accept_reserved(one)
+            self.ledger.accept_reserved()
             self.disk[one.insert_id] = one
             self.queue.resume(one)
         else:

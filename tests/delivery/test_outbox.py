@@ -289,6 +289,40 @@ async def test_ten_closings_at_once_are_one() -> None:
 
 
 @pytest.mark.asyncio
+async def test_a_long_list_that_is_put_while_the_outbox_closes_is_counted_or_refused() -> None:
+    """Closed in the middle of put_many, it raises and names what was not accepted; the report has the rest (C11)."""
+    async with AsyncAmplitude("key", base_url=NOWHERE, backoff=QUICK) as amplitude:
+        outbox = amplitude.outbox()
+        await outbox.open()
+        putting = asyncio.create_task(outbox.put_many([event("a", number) for number in range(5000)]))
+        await asyncio.sleep(0)
+        report = await outbox.aclose(timeout=0.0)
+        with pytest.raises(OutboxClosed) as caught:
+            await putting
+        stats = balanced(outbox)
+        assert stats.pending == 0
+        assert report.dropped == stats.accepted == 5000 - len(caught.value.insert_ids)
+
+
+@pytest.mark.asyncio
+async def test_a_hook_hears_of_what_closing_drops() -> None:
+    """An asynchronous hook has a moment for the last events, though all the time of closing is over."""
+    heard: list[int] = []
+
+    async def hook(receipts: Sequence[Any]) -> None:
+        for _ in range(50):
+            await asyncio.sleep(0)
+        heard.append(len(receipts))
+
+    async with AsyncAmplitude("key", base_url=NOWHERE, backoff=QUICK) as amplitude:
+        outbox = amplitude.outbox(on_delivery=hook)
+        for number in range(30):
+            outbox.put_nowait(event("a", number))
+        assert (await outbox.aclose(timeout=0.0)).dropped == 30
+    assert heard == [30]
+
+
+@pytest.mark.asyncio
 async def test_closing_works_while_being_cancelled() -> None:
     """A cancelled closing still delivers what is there, and then the cancellation goes on."""
     with ScriptedServer(ruled(taken, seconds=0.05)) as server:

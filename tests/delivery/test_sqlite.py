@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amplitude_async._protocol.masking import fingerprint
-from amplitude_async.delivery import keeper
+from amplitude_async.delivery import stock
 from amplitude_async.delivery.sqlite import Row, SetAside, ndjson_line
 from amplitude_async.errors import OutboxClosed, OutboxFull, OutboxStorageError
 
@@ -352,7 +352,7 @@ async def test_nobody_is_left_waiting_when_the_thread_breaks(tmp_path: Path, mon
     def broken(*_: object) -> None:
         raise RuntimeError("a mistake of ours")
 
-    monkeypatch.setattr(keeper.Keeper, "_commit", broken)
+    monkeypatch.setattr(stock.Stock, "_commit", broken)
     with pytest.raises(OutboxStorageError, match="a mistake of ours"):
         await store.append([row(1)])
     with pytest.raises(OutboxStorageError, match="a mistake of ours"):

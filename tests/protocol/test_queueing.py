@@ -112,6 +112,22 @@ def test_parked_identities_wait_and_keep_their_order() -> None:
     assert queue.next_unpark() is None
 
 
+def test_the_heads_of_all_lines() -> None:
+    """What waits longest is among the first of each line; what was withdrawn is in none."""
+    queue = filled("a", "b", "a", "c")
+    batch = take(queue)
+    queue.add(Block("b", 4))
+    queue.add(Block("b", 5))
+    assert queue.take(max_count=9, max_bytes=999) is None
+    queue.give_back(batch.blocks)
+    queue.free(batch.identities)
+    queue.add(late := Block("d", 6))
+    assert sorted(block.number for block in queue.heads()) == [0, 1, 3, 6]
+    queue.withdraw(late)
+    queue.withdraw(batch.blocks[0])
+    assert sorted(block.number for block in queue.heads()) == [1, 2, 3]
+
+
 def test_a_paused_block_holds_its_identity() -> None:
     """What is behind a paused block of the same identity waits until it is resumed or withdrawn."""
     for ends in ("resume", "withdraw"):

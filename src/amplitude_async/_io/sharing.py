@@ -338,6 +338,9 @@ class Sharing:
             else:
                 for parcel in flight.batch.blocks:
                     flight.failing.setdefault(parcel, Verdict(error=own, outcome="unknown"))
+                # Others may have waited for this one to be over.
+                self._land(flight)
+                self._start()
 
     async def _fly_out(self, flight: _Flight) -> None:
         """Wait for the moment, take what may go, send it, say what became of it. Runs in an owned task."""
@@ -405,9 +408,11 @@ class Sharing:
                 verdict = await caller.exchange(transport, call, partition.limits, limit)
             sifted = sifter.take(verdict)
             self._apply(flight, sifted, verdict, len(part))
-            if sifted.is_paused:
+            if sifted.kind == "failed":
+                # What is left would fare no better, and must not overtake what failed.
+                left = verdict if sifted.is_paused else verdict._replace(outcome="not_sent")
                 for posted in sifter.give_up():
-                    flight.failing[posted.parcel] = verdict
+                    flight.fail(posted.parcel, left)
 
     def _apply(self, flight: _Flight, sifted: Sifted[Posted], verdict: Verdict, carried: int) -> None:
         if sifted.kind == "delivered":
@@ -431,7 +436,7 @@ class Sharing:
             final += sifted.rest
         else:
             for posted in (*sifted.throttled, *sifted.rest):
-                flight.failing[posted.parcel] = verdict
+                flight.fail(posted.parcel, verdict)
         # One error for all of a call's events that one answer refused, as if the call had been alone.
         by_parcel: dict[Parcel, list[int]] = {}
         for posted in final:
@@ -525,6 +530,14 @@ class _Flight:
         self.failing: dict[Parcel, Verdict] = {}
         self.give_back: Callable[[], None] | None = None
         self.is_out = self.is_over = False
+
+    def fail(self, parcel: Parcel, verdict: Verdict) -> None:
+        """Note what a parcel, or a part of it, could not be brought home by."""
+        known = self.failing.get(parcel)
+        if known is not None and known.outcome == "unknown":
+            # Of the other part it stays unknown, and of a parcel there is one verdict an attempt.
+            verdict = verdict._replace(outcome="unknown")
+        self.failing[parcel] = verdict
 
 
 _LOOP_ENDED: Final = Verdict(error=ClosedError("the event loop ended before the request did"), outcome="unknown")

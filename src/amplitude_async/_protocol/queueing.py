@@ -238,6 +238,11 @@ class Queue(Generic[B]):
             else:
                 self._forget(identity)
 
+    def heads(self) -> list[B]:
+        """Return what is first in each line; what has waited longest is among it."""
+        lines = (*self._own.values(), self._line)
+        return [head for line in lines if (head := next((block for block in line if not block.is_withdrawn), None)) is not None]
+
     def waiting(self) -> list[B]:
         """Return everything that waits: first what was moved aside, then the line."""
         seen: dict[int, B] = {}

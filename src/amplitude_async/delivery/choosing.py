@@ -1,13 +1,12 @@
-"""Checks what an outbox is asked to be."""
+"""What an outbox is asked to be, checked."""
 
 from __future__ import annotations
 
 from math import isfinite
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from amplitude_async._protocol.uploads import BATCH, HTTP_V2
 from amplitude_async.delivery.ledger import Capacity
-from amplitude_async.delivery.outbox import OutboxOptions
 from amplitude_async.errors import ConfigurationError
 from amplitude_async.resources.ingestion import encoded_options
 
@@ -15,10 +14,12 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping, Sequence
 
+    from amplitude_async._protocol.uploads import Endpoint
     from amplitude_async.delivery.hooks import Setback
+    from amplitude_async.delivery.opening import Durability
     from amplitude_async.delivery.receipts import Receipt
 
-__all__ = ["MOST_LINGER", "choose"]
+__all__ = ["MOST_LINGER", "OutboxOptions", "choose"]
 
 MEMORY_BYTES: Final = 64 << 20
 MEMORY_EVENTS: Final = 100_000
@@ -30,6 +31,26 @@ MOST_LINGER: Final = 60.0
 _ENDPOINTS: Final = {"http_v2": HTTP_V2, "batch": BATCH}
 _OVERFLOWS: Final = ("block", "reject", "drop_newest", "drop_oldest")
 _DURABILITIES: Final = ("power", "process")
+
+
+class OutboxOptions(NamedTuple):
+    """How an outbox was asked to be; see :meth:`amplitude_async.AsyncAmplitude.outbox`."""
+
+    path: str | os.PathLike[str] | None
+    folder: str | os.PathLike[str] | None
+    durability: Durability
+    endpoint: Endpoint
+    options: bytes | None
+    compress: bool
+    linger: float
+    capacity: Capacity
+    on_delivery: Callable[[Sequence[Receipt]], object] | None
+    on_setback: Callable[[Setback], object] | None
+
+    @property
+    def is_durable(self) -> bool:
+        """Whether events are kept on the disk."""
+        return self.path is not None or self.folder is not None
 
 
 def choose(  # noqa: PLR0913 - the settings of one object

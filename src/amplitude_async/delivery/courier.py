@@ -386,6 +386,10 @@ class Courier:
             await asyncio.wait((self._timer,), timeout=1.0)
             self._timer = None
 
+    def held(self) -> list[Entry]:
+        """Return the events that are in the queue or in flight."""
+        return [*self.queue.waiting(), *self.airborne()]
+
     def airborne(self) -> list[Entry]:
         """Return the events in flight: sent, and not answered."""
         return [entry for flight in self._flights if flight.batch for entry in flight.batch.blocks if entry.settlement is None]

@@ -1,4 +1,4 @@
-"""What the event loop asks of the thread that owns an outbox file, as values in a queue."""
+"""What the event loop and the thread that owns an outbox file say to each other, as values in a queue."""
 
 from __future__ import annotations
 
@@ -16,14 +16,19 @@ __all__ = [
     "Adopt",
     "Answer",
     "Append",
+    "Arrival",
     "Close",
+    "Damage",
     "Job",
     "Lesson",
     "ListSetAside",
+    "Look",
+    "News",
     "NoteUnknown",
     "Page",
     "Purge",
     "Retry",
+    "Revival",
     "SetAsideJob",
     "Settle",
     "Totals",
@@ -82,6 +87,12 @@ class Adopt(NamedTuple):
     future: asyncio.Future[Any]
 
 
+class Look(NamedTuple):
+    """Find the files beside this one whose owners are gone."""
+
+    future: asyncio.Future[Any]
+
+
 class Page(NamedTuple):
     """Read waiting rows in order."""
 
@@ -105,10 +116,32 @@ class Close(NamedTuple):
     future: asyncio.Future[Any] | None
 
 
-Job = Append | Settle | NoteUnknown | SetAsideJob | Retry | Purge | Adopt | Page | ListSetAside | Close
+Job = Append | Settle | NoteUnknown | SetAsideJob | Retry | Purge | Adopt | Look | Page | ListSetAside | Close
 Lesson = Settle | NoteUnknown | SetAsideJob
 Answer = tuple["asyncio.Future[Any]", Any, BaseException | None]
 """Whom to answer, with what, or with which error."""
+
+
+class Arrival(NamedTuple):
+    """Rows came to wait by themselves: salvaged after damage, or adopted."""
+
+    rows: int
+
+
+class Revival(NamedTuple):
+    """Rows that were set aside wait again."""
+
+    rows: int
+
+
+class Damage(NamedTuple):
+    """Waiting rows were changed by the disk, and are set aside."""
+
+    ids: Sequence[int]
+
+
+News = Arrival | Revival | Damage
+"""What the thread tells without being asked for it; told before the answer to whatever brought it about."""
 
 
 class Totals(NamedTuple):

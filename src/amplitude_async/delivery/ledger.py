@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CLOSED",
+    "DAMAGED",
     "DEDUPE_WINDOW",
     "OVERFLOW",
     "TOO_OLD",
@@ -48,6 +49,7 @@ CLOSED: Final = "closed"
 TOO_OLD: Final = "too_old"
 DEDUPE_WINDOW: Final = "dedupe_window_passed"
 DAMAGED: Final = "damaged on disk"
+"""Set aside, if there is anything left of the event; else dropped."""
 
 MEMORY_AGE_MS: Final = 24 * 3600 * 1000
 """A memory outbox sets an event aside that could not be delivered for a day."""
@@ -60,7 +62,7 @@ class Settlement(NamedTuple):
 
     Attributes:
         status: ``delivered``; ``rejected``: Amplitude named it as bad; ``set_aside``: kept, but sent again only if you say so;
-            ``dropped``: given up by a policy that you chose, or because a memory outbox was closed.
+            ``dropped``: given up by a policy that you chose, because a memory outbox was closed, or because the disk lost it.
         reason: Why, ``""`` for delivered ones.
     """
 
@@ -229,7 +231,7 @@ class Ledger:
         self._serial = 0
         self._marks: list[Mark] = []
         self._order: deque[Entry] = deque()
-        """Waiting events by age; kept only where the oldest may be dropped."""
+        """Waiting events in memory, by age; kept only where the oldest may be dropped. Those on the disk alone are younger."""
 
     # Coming in
 
@@ -245,6 +247,9 @@ class Ledger:
         dropped: list[Entry] = []
         order = self._order
         while order and not self.has_room(size):
+            if order[0].is_paused:
+                # It is not accepted yet, and everything behind it is younger.
+                break
             oldest = order.popleft()
             if oldest.settlement is None and not oldest.is_in_flight:
                 self.settle((oldest,), Settlement("dropped", OVERFLOW))
@@ -277,8 +282,12 @@ class Ledger:
         self.accepted += 1
         self.pending += 1
         self.bytes += entry.size + ENTRY_BYTES
-        if self.capacity.overflow == "drop_oldest":
+        if self.capacity.overflow == "drop_oldest" and not self.is_durable:
             self._order.append(entry)
+
+    def line_up(self, entry: Entry) -> None:
+        """Note that an event of a durable outbox waits in the queue; what is on the disk alone waits behind it."""
+        self._order.append(entry)
 
     def reserve(self, entry: Entry) -> None:
         """Keep room for an event that is being stored, and is accepted once it is."""
@@ -286,13 +295,11 @@ class Ledger:
         self.reserved += 1
         self.bytes += entry.size + ENTRY_BYTES
 
-    def accept_reserved(self, entry: Entry) -> None:
-        """Take an event on that is stored now."""
+    def accept_reserved(self) -> None:
+        """Take on an event for which room was kept, and that is stored now."""
         self.reserved -= 1
         self.accepted += 1
         self.pending += 1
-        if self.capacity.overflow == "drop_oldest":
-            self._order.append(entry)
 
     def release(self, entry: Entry) -> None:
         """Give up the room of an event that could not be stored: it was never accepted."""
@@ -309,17 +316,17 @@ class Ledger:
         Args:
             events: How many.
             size: Their JSON, in bytes.
-            are_new: False if they were set aside before, and so were counted as accepted.
+            are_new: False if they were set aside before, and so may have been counted as accepted.
         """
         self.pending += events
         self.bytes += size + events * (ENTRY_BYTES + 1)
         for mark in self._marks:
             mark.remaining += events
-        if are_new:
-            self.accepted += events
-            self.recovered += events
-        else:
-            self.counts["set_aside"] -= events
+        # What was set aside by an earlier process is new to these books.
+        known = 0 if are_new else min(events, self.counts["set_aside"])
+        self.counts["set_aside"] -= known
+        self.accepted += events - known
+        self.recovered += events - known
 
     # On the way
 
@@ -404,6 +411,24 @@ class Ledger:
         for mark in self._marks:
             mark.remaining -= events
         self._check_marks()
+
+    def lose_all_but(self, held: Sequence[Entry]) -> int:
+        """Settle as dropped what is pending and not among these, which the disk lost; return how many.
+
+        Args:
+            held: Every event that is pending or reserved, as far as anybody has it.
+        """
+        lost = self.pending + self.reserved - len(held)
+        if lost <= 0:
+            return 0
+        self.pending -= lost
+        self.bytes = sum(entry.size for entry in held) + len(held) * ENTRY_BYTES
+        self.counts["dropped"] += lost
+        self.reasons["dropped", DAMAGED] += lost
+        for mark in self._marks:
+            mark.remaining = sum(entry.serial <= mark.serial for entry in held)
+        self._check_marks()
+        return lost
 
     def take_aside(self, ids: Iterable[int] | None) -> list[Entry]:
         """Take events out of what a memory outbox set aside: all, or those with these serials."""

@@ -1,8 +1,7 @@
 """The outbox: events are handed over here and delivered in the background. asyncio only.
 
-It keeps four things in step: the books (what was accepted and what became of it), the courier (what is sent when), the shelf (what is
-on the disk), and who waits for any of them. All of it happens on one event loop; the one door for other threads is
-:meth:`Outbox.put_threadsafe`.
+This is what users hold: it opens and closes, belongs to one event loop and one process, and encodes what it is given. What becomes of
+it then is the clerk's (:mod:`amplitude_async.delivery.clerk`).
 """
 
 from __future__ import annotations
@@ -11,71 +10,38 @@ import asyncio
 import contextlib
 import logging
 import os
-import threading
 import weakref
-from concurrent.futures import Future as ThreadFuture
-from concurrent.futures import TimeoutError as ThreadTimeoutError
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, cast
-
-import anyio
+from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 from amplitude_async._io.chance import now_ms as real_now_ms
 from amplitude_async._io.chance import stamp
-from amplitude_async.delivery.courier import Courier
-from amplitude_async.delivery.hooks import Hook, Setback
-from amplitude_async.delivery.ledger import CLOSED, OVERFLOW, Capacity, Entry, Ledger, Settlement
+from amplitude_async.delivery.clerk import DISK_SECONDS, Clerk
 from amplitude_async.delivery.receipts import OutboxReport, OutboxStats, Receipt
-from amplitude_async.delivery.room import Room
-from amplitude_async.errors import ConfigurationError, InvalidEventError, OutboxClosed, OutboxError, OutboxFull
+from amplitude_async.delivery.threads import ThreadDoor
+from amplitude_async.errors import ConfigurationError, InvalidEventError, OutboxClosed, OutboxError
 from amplitude_async.events import as_list
 from amplitude_async.resources.ingestion import encode_event
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
     from types import TracebackType
 
     from amplitude_async._io.caller import Caller
-    from amplitude_async._protocol.uploads import Endpoint
-    from amplitude_async.delivery.opening import Durability
-    from amplitude_async.delivery.rows import Row, SetAside
+    from amplitude_async.delivery.adopting import Adopter
+    from amplitude_async.delivery.choosing import OutboxOptions
+    from amplitude_async.delivery.ledger import Ledger
+    from amplitude_async.delivery.rows import SetAside
     from amplitude_async.delivery.shelf import Shelf
-    from amplitude_async.errors import AmplitudeError
     from amplitude_async.events import Defaults, EventInput
 
-__all__ = ["Outbox", "OutboxOptions"]
+__all__ = ["Outbox"]
 
 _LOG: Final = logging.getLogger("amplitude_async.outbox")
 
 PUT_SECONDS: Final = 5.0
 """How long ``put`` waits for room."""
 CLOSE_SECONDS: Final = 10.0
-YIELD_EVERY: Final = 100
-"""Puts in a row that let nobody else run; then the loop gets a turn."""
-LOG_EVERY: Final = 60.0
-MAX_UNSTORED_BYTES: Final = 64 << 20
-"""What may be on its way to the disk in memory."""
-THREAD_GRACE: Final = 1.0
-"""What another thread waits for the loop beyond the time that the event may wait for room."""
-
-
-class OutboxOptions(NamedTuple):
-    """How an outbox was asked to be; see :meth:`amplitude_async.AsyncAmplitude.outbox`."""
-
-    path: str | os.PathLike[str] | None
-    folder: str | os.PathLike[str] | None
-    durability: Durability
-    endpoint: Endpoint
-    options: bytes | None
-    compress: bool
-    linger: float
-    capacity: Capacity
-    on_delivery: Callable[[Sequence[Receipt]], object] | None
-    on_setback: Callable[[Setback], object] | None
-
-    @property
-    def is_durable(self) -> bool:
-        """Whether events are kept on the disk."""
-        return self.path is not None or self.folder is not None
 
 
 class Outbox:
@@ -93,41 +59,25 @@ class Outbox:
         self._now_ms = now_ms
         self._pid = os.getpid()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._is_closed = False
         self._closing: asyncio.Task[OutboxReport] | None = None
         self._opening: asyncio.Lock | None = None
         self._start_empty()
 
     def _start_empty(self) -> None:
-        clock = self._caller.policy.backoff.clock
-        options = self._options
+        self._clerk = Clerk(self._caller, self._options, self._now_ms)
+        # What every put_nowait() looks at.
+        self._ledger = self._clerk.ledger
+        self._room = self._clerk.room
+        self._courier = self._clerk.courier
+        self._enqueue = self._clerk.enqueue
         self._shelf: Shelf | None = None
-        self._delivery_hook = Hook(options.on_delivery, clock)
-        self._setback_hook = Hook(options.on_setback, clock)
-        self._ledger = Ledger(options.capacity, is_durable=options.is_durable)
-        self._courier = Courier(
-            self._caller,
-            self._ledger,
-            self,
-            endpoint=options.endpoint,
-            options=options.options,
-            compress=options.compress,
-            linger=options.linger,
-            setback=self._setback_hook,
-        )
-        self._enqueue = self._courier.queue.add
-        self._room = Room(self._has_room)
-        self._inbox: list[tuple[Receipt, ThreadFuture[Receipt], float]] = []
-        self._inbox_lock = threading.Lock()
-        self._since_yield = 0
-        self._news: dict[str, int] = {}
-        self._told_at = float("-inf")
+        self._door: ThreadDoor | None = None
         self._finalizer: weakref.finalize[..., Outbox] | None = None
-        self._adopting: asyncio.Task[None] | None = None
+        self._adopter: Adopter | None = None
 
     def __repr__(self) -> str:
         where = f" {os.fspath(self._options.path or self._options.folder or '')}" if self._options.is_durable else ""
-        state = "closed" if self._is_closed else f"{self._ledger.pending} pending"
+        state = "closed" if self._clerk.is_closed else f"{self._ledger.pending} pending"
         return f"<Outbox{where} {state}>"
 
     # Opening
@@ -158,19 +108,30 @@ class Outbox:
             self._opening = asyncio.Lock()
         async with self._opening:
             if self._loop is None:
-                self._shelf = await self._open_shelf()
-                self._begin()
-                self._shelf.start()
+                shelf, dead = await self._open_shelf()
+                try:
+                    self._clerk.refuse_if_closed()
+                    self._begin()
+                except BaseException:
+                    await shelf.aclose(DISK_SECONDS)
+                    raise
+                self._shelf = self._clerk.shelf = shelf
+                shelf.start()
+                if self._options.folder is not None:
+                    from amplitude_async.delivery.adopting import Adopter  # noqa: PLC0415 - for folders alone
 
-    async def _open_shelf(self) -> Shelf:
-        from amplitude_async.delivery.shelf import Shelf  # noqa: PLC0415 - SQLite is loaded where it is used
-        from amplitude_async.delivery.slots import claim_slot  # noqa: PLC0415 - as above
+                    self._adopter = Adopter(shelf.store)
+                    self._adopter.start(dead)
+
+    async def _open_shelf(self) -> tuple[Shelf, Sequence[Path]]:
+        """Open the file; return it, and the files of owners that are gone."""
+        from amplitude_async.delivery.slots import claim_slot  # noqa: PLC0415 - SQLite is loaded where it is used
         from amplitude_async.delivery.sqlite import SQLiteStore  # noqa: PLC0415 - as above
 
         options = self._options
         project = self._caller.fingerprint()
         path, lock = options.path, None
-        dead: Sequence[object] = ()
+        dead: Sequence[Path] = ()
         if options.folder is not None:
             path, lock, dead = await claim_slot(options.folder)
         if path is None:
@@ -180,36 +141,13 @@ class Outbox:
         store = await SQLiteStore.open(
             path, project=project, options=options.options, durability=options.durability, max_bytes=most, lock=lock
         )
-        shelf = Shelf(
-            store,
-            self._ledger,
-            enqueue=self._enqueue,
-            accepted=self._stored,
-            failed=self._not_stored,
-            make=_entry_of,
-            loaded=self._courier.nudge,
-            now_ms=self._now_ms,
-        )
-        if dead:
-            self._adopting = asyncio.get_running_loop().create_task(self._adopt(store, dead))
-        return shelf
-
-    @staticmethod
-    async def _adopt(store: Any, dead: Iterable[object]) -> None:  # noqa: ANN401 - a SQLiteStore, loaded where it is used
-        """Take over what is in the files of owners that are gone."""
-        for path in dead:
-            try:
-                await store.adopt(path)
-            except OutboxClosed:
-                return
-            except OutboxError as error:
-                _LOG.warning("the outbox file of an owner that is gone was not taken over: %s", error)
+        return self._clerk.make_shelf(store), dead
 
     def _begin(self) -> None:
         """Bind to this loop."""
         self._caller.connection.bind()
         self._loop = asyncio.get_running_loop()
-        self._thread_id = threading.get_ident()
+        self._door = ThreadDoor(self._clerk, self._loop)
         self._caller.connection.before_closing.insert(0, self._close_with_client)
         where = os.fspath(self._options.path or self._options.folder or "")
         self._finalizer = weakref.finalize(self, _left_open, self._ledger, os.getpid(), str(where))
@@ -231,7 +169,7 @@ class Outbox:
             raise ConfigurationError(message)
         if self._pid != os.getpid():
             self._forget_parent()
-        if self._is_closed or self._closing is not None:
+        if self._clerk.is_closed:
             message = "The outbox is closed; make a new one."
             raise OutboxClosed(message)
         if self._loop is not None and self._loop is not loop:
@@ -248,7 +186,9 @@ class Outbox:
         if self._finalizer is not None:
             self._finalizer.detach()
         self._loop = self._closing = self._opening = None
+        was_closed = self._clerk.is_closed
         self._start_empty()
+        self._clerk.is_closed = was_closed
 
     def _enter(self) -> None:
         """See that an event may be put here and now; opens an outbox in memory."""
@@ -280,7 +220,7 @@ class Outbox:
         Cancelled before its commit, the event either never happened or is accepted, counted and delivered.
         """
         self._enter()
-        return await self._put(self._packed(event, "event"), timeout)
+        return await self._clerk.put(self._packed(event, "event"), timeout)
 
     def put_nowait(self, event: EventInput) -> Receipt:
         """Hand over an event without waiting for anything; with a path, ``await receipt.stored()`` waits for the disk.
@@ -291,14 +231,14 @@ class Outbox:
             OutboxClosed: The outbox is closed.
         """
         try:
-            is_here = asyncio.get_running_loop() is self._loop and self._closing is None and not self._is_closed
+            is_here = asyncio.get_running_loop() is self._loop and not self._clerk.is_closed
         except RuntimeError:
             is_here = False
         if not is_here:
             self._enter()
         receipt = self._packed(event, "event")
         if self._shelf is not None or self._room.is_wanted or not self._ledger.admit(receipt):
-            return self._put_nowait(receipt)
+            return self._clerk.put_nowait(receipt)
         # The usual case, in as few steps as there are: it fits into memory.
         self._enqueue(receipt)
         courier = self._courier
@@ -325,13 +265,13 @@ class Outbox:
         first: OutboxError | None = None
         for index, receipt in enumerate(receipts):
             try:
-                await self._begin_put(receipt, timeout)
+                await self._clerk.begin_put(receipt, timeout)
             except OutboxError as error:
                 first, refused = error, receipts[index:]
                 break
         for receipt in receipts[: len(receipts) - len(refused)]:
             try:
-                await self._end_put(receipt)
+                await self._clerk.end_put(receipt)
             except OutboxError as error:
                 first = first or error
                 refused.append(receipt)
@@ -352,12 +292,12 @@ class Outbox:
             OutboxError: As for :meth:`put`.
         """
         self._enter()
-        return await self._put(self._packed(_identify_event(identification), "identification"), timeout)
+        return await self._clerk.put(self._packed(_identify_event(identification), "identification"), timeout)
 
     def identify_nowait(self, identification: EventInput) -> Receipt:
         """Hand over changes to a user's properties without waiting; see :meth:`identify` and :meth:`put_nowait`."""
         self._enter()
-        return self._put_nowait(self._packed(_identify_event(identification), "identification"))
+        return self._clerk.put_nowait(self._packed(_identify_event(identification), "identification"))
 
     async def group_identify(self, identification: EventInput, *, timeout: float | None = PUT_SECONDS) -> Receipt:  # noqa: ASYNC109 - as above
         """Hand over changes to a group's properties; they travel as a ``$groupidentify`` event.
@@ -372,12 +312,12 @@ class Outbox:
             OutboxError: As for :meth:`put`.
         """
         self._enter()
-        return await self._put(self._packed(_group_event(identification), "identification"), timeout)
+        return await self._clerk.put(self._packed(_group_event(identification), "identification"), timeout)
 
     def group_identify_nowait(self, identification: EventInput) -> Receipt:
         """Hand over changes to a group's properties without waiting; see :meth:`group_identify` and :meth:`put_nowait`."""
         self._enter()
-        return self._put_nowait(self._packed(_group_event(identification), "identification"))
+        return self._clerk.put_nowait(self._packed(_group_event(identification), "identification"))
 
     def put_threadsafe(self, event: EventInput, *, timeout: float = PUT_SECONDS) -> Receipt:
         """Hand over an event from another thread: the one call that other threads may make. Blocks until the event is accepted.
@@ -395,49 +335,12 @@ class Outbox:
             OutboxClosed: The outbox, or its event loop, is closed.
             ConfigurationError: It was called in the loop's own thread, which it would block for ever.
         """
-        loop = self._loop
-        if loop is None or self._pid != os.getpid():
+        door = self._door
+        if door is None or self._pid != os.getpid():
             message = "The outbox is not open yet; open it on its event loop first."
             raise OutboxError(message)
-        if threading.get_ident() == self._thread_id:
-            message = "put_threadsafe() is for other threads; on the outbox's own event loop use put() or put_nowait()."
-            raise ConfigurationError(message)
-        receipt = self._packed(event, "event")
-        future: ThreadFuture[Receipt] = ThreadFuture()
-        with self._inbox_lock:
-            is_first = not self._inbox
-            self._inbox.append((receipt, future, timeout))
-        try:
-            if self._is_closed:
-                message = "The outbox is closed; make a new one."
-                raise OutboxClosed(message)
-            if is_first:
-                loop.call_soon_threadsafe(self._empty_inbox)
-            return future.result(timeout + THREAD_GRACE)
-        except ThreadTimeoutError:
-            reason: OutboxError = OutboxFull(f"The outbox had no room for the event within {timeout:g} s; it was not accepted.")
-            if not future.cancel():
-                # It was accepted in this very moment.
-                return future.result(THREAD_GRACE)
-        except RuntimeError:
-            reason = OutboxClosed("The outbox's event loop is closed.")
-        raise reason
-
-    def _empty_inbox(self) -> None:
-        """Take on what other threads handed in."""
-        with self._inbox_lock:
-            waiting, self._inbox = self._inbox, []
-        for receipt, future, timeout in waiting:
-            if not future.set_running_or_notify_cancel():
-                continue
-            if self._is_closed or self._closing is not None:
-                future.set_exception(OutboxClosed("The outbox is closed; make a new one."))
-            elif self._shelf is None and not self._room.is_wanted and self._has_room(receipt.size):
-                self._take_on(receipt)
-                future.set_result(receipt)
-            else:
-                task = asyncio.get_running_loop().create_task(self._put(receipt, timeout))
-                task.add_done_callback(lambda done, future=future: _copy(done, future))  # type: ignore[misc]  # bound now
+        door.check()
+        return door.put(self._packed(event, "event"), timeout)
 
     def _packed(self, item: EventInput, path: str) -> Receipt:
         if type(item) is not dict and not hasattr(item, "items"):
@@ -446,209 +349,11 @@ class Outbox:
         body, insert_id, identity = encode_event(item, path, self._defaults, stamp)
         return Receipt(body, identity, insert_id, self._now_ms(), len(body) + 1)
 
-    def _has_room(self, size: int) -> bool:
-        shelf = self._shelf
-        return self._ledger.has_room(size) and (shelf is None or shelf.unstored_bytes < MAX_UNSTORED_BYTES)
-
-    async def _put(self, receipt: Receipt, timeout: float | None) -> Receipt:  # noqa: ASYNC109 - as in put
-        await self._begin_put(receipt, timeout)
-        await self._end_put(receipt)
-        return receipt
-
-    async def _begin_put(self, receipt: Receipt, timeout: float | None) -> None:  # noqa: ASYNC109 - as in put
-        """Find room, and accept the event or send it to the disk."""
-        if self._room.is_wanted or not self._has_room(receipt.size):
-            if self._ledger.capacity.overflow != "block":
-                self._put_nowait(receipt)
-                return
-            try:
-                await self._room.wait(receipt.size, timeout)
-            except OutboxFull:
-                self._ledger.refuse()
-                raise
-            if self._closing is not None:
-                message = "The outbox was closed while the event waited for room; it was not accepted."
-                raise OutboxClosed(message)
-        if self._shelf is None:
-            self._take_on(receipt)
-        else:
-            # Held back until it is on the disk: nothing is sent that was not accepted.
-            receipt.is_paused = True
-            self._ledger.reserve(receipt)
-            try:
-                self._shelf.append(receipt)
-            except OutboxError:
-                self._ledger.release(receipt)
-                raise
-        self._since_yield += 1
-        if self._since_yield >= YIELD_EVERY:
-            self._since_yield = 0
-            if self._shelf is None:
-                await asyncio.sleep(0)
-
-    async def _end_put(self, receipt: Receipt) -> None:
-        """Wait until the event is on the disk, if that is where it goes."""
-        if self._shelf is not None and receipt.settlement is None:
-            await receipt.stored()
-
-    def _put_nowait(self, receipt: Receipt) -> Receipt:
-        if self._room.is_wanted or not self._has_room(receipt.size):
-            self._overflow(receipt)
-            if receipt.settlement is not None:
-                return receipt
-        self._take_on(receipt)
-        return receipt
-
-    def _overflow(self, receipt: Receipt) -> None:
-        """Apply the policy to an event for which there is no room: return with room made, or the event dropped, or refuse it."""
-        overflow = self._ledger.capacity.overflow
-        if overflow == "drop_newest":
-            self._ledger.accept(receipt)
-            self._ledger.settle((receipt,), Settlement("dropped", OVERFLOW))
-            self._after_settling((receipt,))
-            return
-        if overflow == "drop_oldest":
-            dropped = self._ledger.make_room(receipt.size)
-            for entry in dropped:
-                self._courier.queue.withdraw(entry)
-            self._after_settling(dropped)
-            if self._has_room(receipt.size):
-                return
-        self._ledger.refuse()
-        message = "The outbox is full; the event was not accepted."
-        raise OutboxFull(message)
-
-    def _take_on(self, receipt: Receipt) -> None:
-        self._ledger.accept(receipt)
-        if self._shelf is None:
-            self._enqueue(receipt)
-        else:
-            self._shelf.append(receipt)
-        courier = self._courier
-        if courier.is_idle or courier.queue.events == self._most_events:
-            courier.nudge()
-
-    # What the shelf tells
-
-    def _stored(self, entry: Entry) -> None:
-        if entry.is_paused:
-            self._ledger.accept_reserved(entry)
-            if entry.disk is not None and entry.disk.is_queued:
-                self._courier.queue.resume(entry)
-                if self._courier.is_idle:
-                    self._courier.nudge()
-            entry.is_paused = False
-
-    def _not_stored(self, entry: Entry, error: AmplitudeError) -> None:
-        if entry.is_paused:
-            # It was never accepted.
-            self._ledger.release(entry)
-            entry.is_paused = False
-            if entry.disk is not None and entry.disk.is_queued:
-                self._courier.queue.withdraw(entry)
-            else:
-                entry.is_withdrawn = True
-        self._setback_hook(Setback("storage", error, 0.0, self._ledger.pending))
-        self._room.give()
-
-    # What the courier tells
-
-    def delivered(self, entries: Sequence[Entry]) -> None:
-        """Amplitude has them."""
-        entries = _open(entries)
-        self._ledger.settle(entries)
-        self._after_settling(entries)
-
-    def rejected(self, pairs: Sequence[tuple[Entry, str]]) -> None:
-        """Amplitude named them as bad."""
-        for entry, reason in pairs:
-            if entry.settlement is None:
-                self._ledger.settle((entry,), Settlement("rejected", reason))
-        self._after_settling([entry for entry, _ in pairs])
-        self._tell("rejected", len(pairs))
-
-    def set_aside(self, entries: Sequence[Entry], reason: str) -> None:
-        """They are kept, but not sent again."""
-        entries = _open(entries)
-        now = self._now_ms()
-        for entry in entries:
-            self._ledger.set_aside(entry, reason, now)
-        if self._shelf is not None:
-            stored = [entry.disk.row_id for entry in entries if entry.disk is not None and entry.disk.row_id]
-            if stored:
-                self._shelf.store.set_aside(stored, reason, now)
-        self._after_settling(entries, is_aside=True)
-        self._tell("set aside", len(entries))
-
-    def unknown(self, entries: Sequence[Entry]) -> None:
-        """They were sent without a trustworthy answer."""
-        now = self._now_ms()
-        new = self._ledger.note_unknown(entries, now)
-        if self._shelf is not None:
-            rows = [entry.disk.row_id for entry in new if entry.disk is not None and entry.disk.row_id]
-            if rows:
-                self._shelf.store.note_unknown(rows, now)
-
-    def needs_more(self) -> None:
-        """The queue runs dry."""
-        if self._shelf is not None:
-            self._shelf.needs_more()
-
-    def now_ms(self) -> int:
-        """Return the time in milliseconds since the epoch."""
-        return self._now_ms()
-
-    def _after_settling(self, entries: Sequence[Entry], *, is_aside: bool = False) -> None:
-        shelf = self._shelf
-        if shelf is not None:
-            rows = shelf.settled(entries)
-            if rows and not is_aside:
-                shelf.store.settle(rows)
-            shelf.needs_more()
-        for entry in entries:
-            if entry.waiters is not None or shelf is not None:
-                entry.wake()
-            if not is_aside or shelf is not None:
-                # A receipt may be held for long; the bytes need not.
-                entry.body = b""
-        if self._room.is_wanted:
-            self._room.give()
-        if entries and self._delivery_hook.is_set:
-            self._delivery_hook(entries)
-
-    def _tell(self, what: str, count: int) -> None:
-        """Say in the log, once a minute, how many events came to no good end; never which."""
-        self._news[what] = self._news.get(what, 0) + count
-        now = self._caller.policy.backoff.clock()
-        if now - self._told_at >= LOG_EVERY:
-            self._told_at = now
-            told = ", ".join(f"{number} events were {word}" for word, number in self._news.items())
-            self._news.clear()
-            _LOG.warning("%s; stats().reasons says why", told)
-
     # Figures, and waiting for the end
 
     def stats(self) -> OutboxStats:
         """Return the figures of this moment; ``accepted = delivered + rejected + set_aside + dropped + pending``."""
-        ledger, courier = self._ledger, self._courier
-        oldest = min((entry.accepted_ms for entry in (*courier.queue.waiting(), *courier.airborne())), default=None)
-        return OutboxStats(
-            accepted=ledger.accepted,
-            recovered=ledger.recovered,
-            **ledger.counts,
-            pending=ledger.pending,
-            in_flight=courier.in_flight,
-            refused=ledger.refused,
-            reserved=ledger.reserved,
-            bytes=ledger.bytes,
-            oldest_age=None if oldest is None else max((self._now_ms() - oldest) / 1000, 0.0),
-            requests=courier.requests,
-            retries=courier.retries,
-            reasons={f"{status}: {reason}": count for (status, reason), count in ledger.reasons.items()},
-            forgotten=ledger.forgotten,
-            hooks_failed=self._delivery_hook.failed + self._setback_hook.failed,
-            hooks_skipped=self._delivery_hook.skipped + self._setback_hook.skipped,
-        )
+        return self._clerk.stats()
 
     async def flush(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109 - the limit is the question
         """Wait until everything accepted before this call is settled; :meth:`stats` says how.
@@ -664,23 +369,7 @@ class Outbox:
         """
         if not self._is_ready():
             return True
-        return await self._flush(timeout)
-
-    async def _flush(self, timeout: float | None) -> bool:  # noqa: ASYNC109 - as above
-        loop = asyncio.get_running_loop()
-        reached: asyncio.Future[None] = loop.create_future()
-        mark = self._ledger.mark(lambda: None if reached.done() else reached.set_result(None))
-        if mark is None:
-            return True
-        self._courier.flushing += 1
-        self._courier.nudge()
-        try:
-            with anyio.move_on_after(timeout):
-                await reached
-        finally:
-            self._courier.flushing -= 1
-            self._ledger.unmark(mark)
-        return reached.done() and not reached.cancelled()
+        return await self._clerk.flush(timeout)
 
     async def aclose(self, *, timeout: float = CLOSE_SECONDS) -> OutboxReport:  # noqa: ASYNC109 - the limit of the last flush
         """Take nothing more, deliver what can be delivered in time, and say what became of everything. Safe to call again.
@@ -694,13 +383,14 @@ class Outbox:
             How many events were delivered, rejected, set aside, dropped and kept on the disk.
         """
         if self._pid != os.getpid():
-            self._pid, self._loop, self._is_closed = os.getpid(), None, True
+            self._pid, self._loop, self._clerk.is_closed = os.getpid(), None, True
             return OutboxReport(0, 0, 0, 0, 0)
         if self._loop is None:
-            self._is_closed = True
-        if self._is_closed or self._loop is not asyncio.get_running_loop():
-            return self._report()
+            self._clerk.is_closed = True
+        if self._loop is not asyncio.get_running_loop():
+            return self._clerk.report()
         if self._closing is None:
+            self._clerk.is_closed = True
             self._closing = self._loop.create_task(self._close(timeout))
         cancelled: asyncio.CancelledError | None = None
         while not self._closing.done():
@@ -717,46 +407,18 @@ class Outbox:
     async def _close_with_client(self, seconds: float) -> None:
         await self.aclose(timeout=seconds)
 
-    async def _close(self, timeout: float) -> OutboxReport:  # noqa: ASYNC109 - as in aclose
-        loop = asyncio.get_running_loop()
-        end = loop.time() + timeout
+    async def _close(self, seconds: float) -> OutboxReport:
         self._room.close()
-        self._empty_inbox()
-        if self._adopting is not None:
-            self._adopting.cancel()
-        await self._flush(timeout)
-        await self._courier.stop(0.0)
-        airborne = self._courier.airborne()
-        if self._shelf is not None:
-            self.unknown(airborne)
-            await self._shelf.aclose(max(end - loop.time(), CLOSE_SECONDS / 10))
-        waiting = [*airborne, *self._courier.queue.waiting(), *(self._shelf.unstored() if self._shelf is not None else ())]
-        # What is paused is not accepted yet.
-        waiting = [entry for entry in dict.fromkeys(waiting) if entry.settlement is None and not entry.is_paused]
-        lost = [entry for entry in waiting if entry.disk is None or not entry.disk.row_id]
-        self._is_closed = True
-        if lost:
-            self._ledger.settle(lost, Settlement("dropped", CLOSED))
-            for entry in lost:
-                entry.wake()
-                entry.body = b""
-            self._delivery_hook(lost)
-            _LOG.warning("the outbox was closed with %d events that could not be delivered; they are dropped", len(lost))
-        kept = [entry for entry in waiting if entry.settlement is None]
-        for disk in (*(entry.disk for entry in kept), *(self._shelf.held() if self._shelf is not None else ())):
-            if disk is not None:
-                disk.end()
-        for hook in (self._delivery_hook, self._setback_hook):
-            await hook.aclose(end - loop.time())
+        if self._door is not None:
+            self._door.empty()
+        if self._adopter is not None:
+            await self._adopter.stop()
+        await self._clerk.aclose(seconds)
         with contextlib.suppress(ValueError):
             self._caller.connection.before_closing.remove(self._close_with_client)
         if self._finalizer is not None:
             self._finalizer.detach()
-        return self._report()
-
-    def _report(self) -> OutboxReport:
-        counts = self._ledger.counts
-        return OutboxReport(**counts, kept=self._ledger.pending)
+        return self._clerk.report()
 
     # What was set aside
 
@@ -772,25 +434,9 @@ class Outbox:
             OutboxStorageError: The file cannot be read.
         """
         self._is_ready()
-        if self._shelf is not None:
-            return await self._shelf.store.list_set_aside(after_id, limit)
-        from amplitude_async.delivery.rows import SetAside  # noqa: PLC0415 - few ask
+        from amplitude_async.delivery.aside import list_aside  # noqa: PLC0415 - few ask
 
-        found = sorted((pair for pair in self._ledger.aside if pair[0].serial > after_id), key=lambda pair: pair[0].serial)
-        return [
-            SetAside(
-                entry.serial,
-                entry.identity,
-                "event",
-                entry.insert_id,
-                entry.accepted_ms,
-                entry.first_unknown_ms,
-                entry.body,
-                since,
-                "" if entry.settlement is None else entry.settlement.reason,
-            )
-            for entry, since in found[:limit]
-        ]
+        return await list_aside(self._clerk, after_id, limit)
 
     async def export_set_aside(self) -> AsyncIterator[bytes]:
         """Give set-aside events as NDJSON, a line at a time: ``id``, ``insert_id``, ``reason``, times, and the ``event`` as it was.
@@ -818,19 +464,9 @@ class Outbox:
             OutboxStorageError: The file cannot be written.
         """
         self._is_ready()
-        if self._shelf is not None:
-            count = await self._shelf.store.retry_set_aside(ids)
-            self._shelf.revived(count)
-            self._courier.nudge()
-            return count
-        taken = self._ledger.take_aside(ids)
-        for old in taken:
-            entry = Receipt(old.body, old.identity, old.insert_id, self._now_ms(), old.size)
-            entry.first_unknown_ms = old.first_unknown_ms
-            self._ledger.revive(entry)
-            self._enqueue(entry)
-        self._courier.nudge()
-        return len(taken)
+        from amplitude_async.delivery.aside import retry_aside  # noqa: PLC0415 - few ask
+
+        return await retry_aside(self._clerk, ids)
 
     async def purge_set_aside(self, ids: Sequence[int] | None = None) -> int:
         """Delete set-aside events: all, or those with these ids. They stay counted as set aside.
@@ -843,29 +479,9 @@ class Outbox:
             OutboxStorageError: The file cannot be written.
         """
         self._is_ready()
-        if self._shelf is not None:
-            return await self._shelf.store.purge_set_aside(ids)
-        return len(self._ledger.take_aside(ids))
+        from amplitude_async.delivery.aside import purge_aside  # noqa: PLC0415 - few ask
 
-
-def _open(entries: Sequence[Entry]) -> Sequence[Entry]:
-    """Return the entries that are not settled yet; usually all of them."""
-    if any(entry.settlement is not None for entry in entries):
-        return [entry for entry in entries if entry.settlement is None]
-    return entries
-
-
-def _entry_of(row: Row) -> Receipt:
-    return Receipt(row.body, row.identity, row.insert_id, row.accepted_ms, len(row.body) + 1)
-
-
-def _copy(done: asyncio.Task[Receipt], future: ThreadFuture[Receipt]) -> None:
-    if done.cancelled():
-        future.set_exception(OutboxClosed("The outbox was closed; the event was not accepted."))
-    elif (error := done.exception()) is not None:
-        future.set_exception(error)
-    else:
-        future.set_result(done.result())
+        return await purge_aside(self._clerk, ids)
 
 
 def _identify_event(item: Mapping[str, Any]) -> dict[str, Any]:

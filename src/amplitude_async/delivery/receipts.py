@@ -86,13 +86,13 @@ class OutboxStats(NamedTuple):
         delivered: Amplitude has them.
         rejected: Amplitude refused them by name.
         set_aside: Kept, but not sent unless you say so.
-        dropped: Given up by a policy.
+        dropped: Given up by a policy, or lost by the disk.
         pending: Waiting or in flight.
         in_flight: In a request right now.
         refused: Not accepted: there was no room.
         reserved: On their way to the disk, not accepted yet.
         bytes: What the pending ones take, 600 bytes each beside their JSON.
-        oldest_age: Seconds since the oldest pending event in memory was accepted; ``None`` if there is none.
+        oldest_age: Seconds since the first event in line was accepted; ``None`` if none is in memory.
         requests: Requests made.
         retries: Those made while the server was failing.
         reasons: How many of each ``"status: reason"`` beyond the delivered ones.
@@ -128,7 +128,7 @@ class OutboxReport(NamedTuple):
         delivered: Amplitude has them.
         rejected: Amplitude refused them by name.
         set_aside: Not sent; a durable outbox keeps them.
-        dropped: Given up: by a policy, or because a memory outbox was closed.
+        dropped: Given up: by a policy, because a memory outbox was closed, or lost by the disk.
         kept: On the disk, and sent at the next start.
     """
 

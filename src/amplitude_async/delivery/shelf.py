@@ -16,16 +16,15 @@ import asyncio
 import bisect
 import contextlib
 import logging
-from collections import deque
 from typing import TYPE_CHECKING, Final
 from weakref import WeakValueDictionary
 
-from amplitude_async.delivery.ledger import OnDisk, wake_all
+from amplitude_async.delivery.ledger import DAMAGED, OnDisk, Settlement, wake_all
 from amplitude_async.delivery.sqlite import Row
 from amplitude_async.errors import OutboxClosed, OutboxError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from amplitude_async.delivery.ledger import Entry, Ledger
     from amplitude_async.delivery.sqlite import SQLiteStore
@@ -53,22 +52,24 @@ class Shelf:
         ledger: The books.
         enqueue: Lets an event wait in the queue.
         accepted: Is told when an event that waited for the disk is stored.
-        failed: Is told when an event could not be stored.
+        failed: Is told when events could not be stored.
         make: Makes an entry for a row whose receipt nobody holds.
         loaded: Is told when there is more in the queue.
+        held: Returns the events that are in the queue or in flight.
         now_ms: The time in milliseconds since the epoch.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - it stands between four others
         self,
         store: SQLiteStore,
         ledger: Ledger,
         *,
         enqueue: Callable[[Entry], None],
         accepted: Callable[[Entry], None],
-        failed: Callable[[Entry, AmplitudeError], None],
+        failed: Callable[[Sequence[Entry], AmplitudeError], None],
         make: Callable[[Row], Entry],
         loaded: Callable[[], None],
+        held: Callable[[], Sequence[Entry]],
         now_ms: Callable[[], int],
     ) -> None:
         self.store: SQLiteStore = store
@@ -80,14 +81,15 @@ class Shelf:
         self._failed = failed
         self._make = make
         self._loaded = loaded
+        self._held = held
         self._now_ms = now_ms
         self._loop = asyncio.get_running_loop()
         self._buffer: list[Entry] = []
         self._buffer_bytes = 0
-        self._writes: set[asyncio.Future[list[int]]] = set()
+        self._writes: dict[asyncio.Future[list[int]], Sequence[Entry]] = {}
         """What was handed to the store and is not answered yet."""
-        self._unstored: deque[Entry] = deque()
-        """Accepted while behind, and not stored yet, or never."""
+        self._unstored: dict[Entry, None] = {}
+        """Accepted while behind, and not stored yet, or never; in their order."""
         self._receipts: WeakValueDictionary[int, OnDisk] = WeakValueDictionary()
         """Of events that are on the disk alone, those whose receipt somebody still holds."""
         self._cursor = 0
@@ -95,10 +97,13 @@ class Shelf:
         self._queued_bytes = 0
         self._runs: list[tuple[int, int, int]] = []
         """First and last row of events that this process accepted one after another, and the serial of the first."""
-        self._damaged = 0
+        self._arrivals = 0
+        """How often rows came to wait that were not appended here."""
         self._loading: asyncio.Task[None] | None = None
         self._is_closed = False
         store.on_arrival = self._arrived
+        store.on_revival = self._revived
+        store.on_damage = self._damaged
 
     def start(self) -> None:
         """Take on what the file holds."""
@@ -106,7 +111,6 @@ class Shelf:
         if found.waiting_rows:
             self._ledger.recover(found.waiting_rows, found.waiting_bytes)
             self.is_behind = True
-        self._damaged = found.damaged_rows
         self._arrived(self.store.unheard)
         self.needs_more()
 
@@ -127,7 +131,7 @@ class Shelf:
             self._queued_bytes += size
             self._enqueue(entry)
         else:
-            self._unstored.append(entry)
+            self._unstored[entry] = None
         if not self._buffer:
             # Everybody who stores something in this turn of the loop shares one hand-over.
             self._loop.call_soon(self._hand_over)
@@ -147,12 +151,12 @@ class Shelf:
         except OutboxError as error:
             self._not_stored(entries, error)
             return
-        self._writes.add(future)
-        future.add_done_callback(lambda done: self._stored(entries, done))
+        self._writes[future] = entries
+        future.add_done_callback(self._stored)
 
-    def _stored(self, entries: Sequence[Entry], done: asyncio.Future[list[int]]) -> None:
-        self._writes.discard(done)
-        if done.cancelled():
+    def _stored(self, done: asyncio.Future[list[int]]) -> None:
+        entries = self._writes.pop(done, ())
+        if done.cancelled() or not entries:
             return
         error = done.exception()
         if error is not None:
@@ -204,8 +208,7 @@ class Shelf:
         if disk.is_queued:
             self._skip(row_id)
             return
-        if self._unstored and self._unstored[0] is entry:
-            self._unstored.popleft()
+        self._unstored.pop(entry, None)
         entry.body = b""
         self._receipts[row_id] = disk
 
@@ -219,12 +222,12 @@ class Shelf:
     def _not_stored(self, entries: Sequence[Entry], error: AmplitudeError) -> None:
         for entry in entries:
             self.unstored_bytes -= entry.size + ENTRY_BYTES
-            disk = entry.disk
-            if disk is None:
-                continue
-            disk.error = error
-            self._failed(entry, error)
-            wake_all(disk.stored)
+            if entry.disk is not None:
+                entry.disk.error = error
+        self._failed(entries, error)
+        for entry in entries:
+            if entry.disk is not None:
+                wake_all(entry.disk.stored)
 
     # From the disk
 
@@ -234,6 +237,7 @@ class Shelf:
             self._loading = self._loop.create_task(self._load())
 
     async def _load(self) -> None:
+        arrivals = self._arrivals
         try:
             rows = await self.store.page(self._cursor, PAGE_ROWS, PAGE_BYTES)
         except OutboxError as error:
@@ -245,7 +249,6 @@ class Shelf:
             self._loading = None
         if self._is_closed:
             return
-        self._count_damage()
         if rows:
             for row in rows:
                 self._cursor = row.id
@@ -254,7 +257,8 @@ class Shelf:
                     continue
                 self._load_row(row)
             self._loaded()
-        elif rows is not None:
+        elif rows is not None and arrivals == self._arrivals:
+            # Otherwise rows may have come behind what was read.
             self._catch_up()
         self.needs_more()
 
@@ -279,31 +283,48 @@ class Shelf:
         self._ahead.clear()
         self._runs.clear()
         self.is_behind = False
+        self._book_losses()
         self._loaded()
 
-    def _count_damage(self) -> None:
-        damaged = self.store.counts.damaged_rows
-        if damaged > self._damaged:
-            self._ledger.lose(damaged - self._damaged)
-            self._damaged = damaged
+    def _book_losses(self) -> None:
+        """Settle what is pending and neither in the queue nor in flight: the disk has lost it."""
+        lost = self._ledger.lose_all_but(self._held())
+        if lost:
+            _LOG.error("%d events were lost with a damaged part of the outbox file %s; they are dropped", lost, self.store.path)
+        self._end_receipts(list(self._receipts), Settlement("dropped", DAMAGED))
+
+    def _damaged(self, ids: Sequence[int]) -> None:
+        """Settle events of which the disk has left something, which was set aside."""
+        # What is in the queue is sound, whatever became of its row.
+        gone = [row_id for row_id in ids if row_id not in self._ahead]
+        self._ahead.difference_update(ids)
+        if gone:
+            self._ledger.lose(len(gone))
+            self._end_receipts(gone, Settlement("set_aside", DAMAGED))
+
+    def _end_receipts(self, row_ids: Iterable[int], settlement: Settlement) -> None:
+        for row_id in row_ids:
+            disk = self._receipts.pop(row_id, None)
+            if disk is not None:
+                disk.settlement = settlement
+                wake_all(disk.settled)
 
     def _arrived(self, events: int) -> None:
         """Take on rows that came to wait by themselves."""
+        self._new_rows(events, are_new=True)
+
+    def _revived(self, events: int) -> None:
+        """Take on rows that were set aside and wait again."""
+        self._new_rows(events, are_new=False)
+
+    def _new_rows(self, events: int, *, are_new: bool) -> None:
+        if not events:
+            return
         # Their size is told by the totals alone; the books take an average.
         counts = self.store.counts
         average = counts.waiting_bytes // counts.waiting_rows if counts.waiting_rows else 0
-        self._new_rows(events, average * events, are_new=True)
-
-    def revived(self, events: int) -> None:
-        """Take on rows that were set aside and wait again."""
-        counts = self.store.counts
-        average = counts.waiting_bytes // counts.waiting_rows if counts.waiting_rows else 0
-        self._new_rows(events, average * events, are_new=False)
-
-    def _new_rows(self, events: int, size: int, *, are_new: bool) -> None:
-        if not events:
-            return
-        self._ledger.recover(events, size, are_new=are_new)
+        self._ledger.recover(events, average * events, are_new=are_new)
+        self._arrivals += 1
         self.is_behind = True
         self.needs_more()
 
@@ -362,4 +383,9 @@ class Shelf:
             began = self._loop.time()
             await asyncio.wait(self._writes, timeout=seconds)
             seconds = max(began + seconds - self._loop.time(), 0.0)
-        return await self.store.aclose(seconds)
+        is_done = await self.store.aclose(seconds)
+        late, self._writes = self._writes, {}
+        for entries in late.values():
+            message = "The outbox was closed before the disk answered; if the event was stored, it is sent at the next start."
+            self._not_stored(entries, OutboxClosed(message, outcome="unknown"))
+        return is_done

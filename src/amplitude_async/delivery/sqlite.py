@@ -21,7 +21,21 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from amplitude_async.delivery.files import normal_path
-from amplitude_async.delivery.jobs import Adopt, Append, Close, ListSetAside, NoteUnknown, Page, Purge, Retry, SetAsideJob, Settle
+from amplitude_async.delivery.jobs import (
+    Adopt,
+    Append,
+    Close,
+    Damage,
+    ListSetAside,
+    Look,
+    NoteUnknown,
+    Page,
+    Purge,
+    Retry,
+    Revival,
+    SetAsideJob,
+    Settle,
+)
 from amplitude_async.delivery.keeper import Keeper
 from amplitude_async.delivery.locking import forget_parent
 from amplitude_async.delivery.opening import Settings
@@ -32,7 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from amplitude_async.delivery.jobs import Answer, Job
+    from amplitude_async.delivery.jobs import Answer, Job, News
     from amplitude_async.delivery.locking import FileLock
     from amplitude_async.delivery.opening import Durability
 
@@ -58,6 +72,10 @@ class SQLiteStore:
         """The file."""
         self.on_arrival: Callable[[int], None] | None = None
         """Called on the loop with a number of rows that came to wait by themselves: salvaged after damage, or adopted."""
+        self.on_revival: Callable[[int], None] | None = None
+        """Called on the loop with a number of rows that were set aside and wait again, before :meth:`retry_set_aside` returns."""
+        self.on_damage: Callable[[Sequence[int]], None] | None = None
+        """Called on the loop with waiting rows that the disk changed, before :meth:`page` returns without them; they are set aside."""
         self.found: Counts = Counts()
         """What the file held when it was opened; whatever comes by itself later is told."""
         self.unheard: int = 0
@@ -107,9 +125,7 @@ class SQLiteStore:
         settings = Settings(project, options, durability, max_bytes)
         # The thread must not keep a store alive that nobody uses: it holds the loop and a weak reference.
         itself: weakref.ref[SQLiteStore] = weakref.ref(store)
-        keeper = Keeper(
-            place, settings, lock=lock, deliver=partial(_deliver, loop), arrived=partial(_arrived, loop, itself), opened=opened
-        )
+        keeper = Keeper(place, settings, lock=lock, deliver=partial(_deliver, loop), tell=partial(_tell, loop, itself), opened=opened)
         store._keeper = keeper
         store._thread = _start(keeper, store)
         try:
@@ -226,6 +242,16 @@ class SQLiteStore:
         count: int = await self._ask(lambda future: Adopt(place, lock, future))
         return count
 
+    async def dead_neighbours(self) -> Sequence[Path]:
+        """Return the files of the folder whose owners are gone; each may be taken over.
+
+        Raises:
+            OutboxStorageError: The folder cannot be read.
+            OutboxClosed: The store is closed.
+        """
+        dead: Sequence[Path] = await self._ask(Look)
+        return dead
+
     # -- ending ----------------------------------------------------------------------------------------------------------------
 
     async def aclose(self, timeout: float = 10.0) -> bool:  # noqa: ASYNC109 - a limit on what the disk may take, not on the caller
@@ -261,19 +287,25 @@ def _deliver(loop: asyncio.AbstractEventLoop, answers: list[Answer]) -> None:
             loop.call_soon_threadsafe(_hand_over, answers)
 
 
-def _arrived(loop: asyncio.AbstractEventLoop, store: weakref.ref[SQLiteStore], rows: int) -> None:
+def _tell(loop: asyncio.AbstractEventLoop, store: weakref.ref[SQLiteStore], news: News) -> None:
     with contextlib.suppress(RuntimeError):
-        loop.call_soon_threadsafe(_tell, store, rows)
+        loop.call_soon_threadsafe(_hear, store, news)
 
 
-def _tell(reference: weakref.ref[SQLiteStore], rows: int) -> None:
+def _hear(reference: weakref.ref[SQLiteStore], news: News) -> None:
     store = reference()
     if store is None:
         return
-    if store.on_arrival is None:
-        store.unheard += rows
+    if isinstance(news, Damage):
+        if store.on_damage is not None:
+            store.on_damage(news.ids)
+    elif isinstance(news, Revival):
+        if store.on_revival is not None:
+            store.on_revival(news.rows)
+    elif store.on_arrival is None:
+        store.unheard += news.rows
     else:
-        store.on_arrival(rows)
+        store.on_arrival(news.rows)
 
 
 def _hand_over(answers: list[Answer]) -> None:
