@@ -69,7 +69,10 @@ DEALT_BEYOND_ASCII = "b-a--abbbbab--ba--aabaa-bb-b-b-baaab--b--aa-abaabaa-aa---a
 
 
 def flag(key: str = "f", *, segments: list[dict[str, Any]], **rest: Any) -> dict[str, Any]:
-    variants = {"off": {"key": "off", "metadata": {"default": True}}, **{name: {"key": name, "value": name} for name in ("on", "a", "b")}}
+    variants = {
+        "off": {"key": "off", "metadata": {"default": True}},
+        **{name: {"key": name, "value": name} for name in ("on", "a", "b")},
+    }
     return {"key": key, "variants": variants, "segments": segments, **rest}
 
 
@@ -95,7 +98,9 @@ def test_an_operator_decides_as_in_amplitudes_sdk(name: str) -> None:
         for wanted in WANTED:
             config = flag(segments=[given_if(condition(["context", "user", "user_properties", "p"], name, *wanted))])
             ours += "0" if gets(config, {"user_id": "u", "user_properties": {"p": value}}) is None else "1"
-    differing = [(VALUES[i // len(WANTED)], WANTED[i % len(WANTED)]) for i, (a, b) in enumerate(zip(ours, bits, strict=True)) if a != b]
+    differing = [
+        (VALUES[i // len(WANTED)], WANTED[i % len(WANTED)]) for i, (a, b) in enumerate(zip(ours, bits, strict=True)) if a != b
+    ]
     assert not differing
 
 

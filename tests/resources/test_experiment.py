@@ -71,7 +71,10 @@ async def first_of(pages: Any) -> object:
     ("use", "expected"),
     [
         (lambda e: e.flags.archive(60231), ("PATCH", "/api/1/flags/60231", {"archive": True}, True)),
-        (lambda e: e.flags.edit("60231", enabled=False, tags="a"), ("PATCH", "/api/1/flags/60231", {"enabled": False, "tags": ["a"]}, True)),
+        (
+            lambda e: e.flags.edit("60231", enabled=False, tags="a"),
+            ("PATCH", "/api/1/flags/60231", {"enabled": False, "tags": ["a"]}, True),
+        ),
         (
             lambda e: e.flags.edit("60231", rollout_percentage=20.5, target_segments=[SEGMENT], later=1),
             ("PATCH", "/api/1/flags/60231", {"later": 1, "rolloutPercentage": 20.5, "targetSegments": [SEGMENT]}, True),
@@ -109,7 +112,10 @@ async def first_of(pages: Any) -> object:
             lambda e: e.experiments.add_inclusions(7, "on", ["user-1", "d-1"]),
             ("POST", "/api/1/experiments/7/variants/on/users", {"inclusions": ["user-1", "d-1"]}, False),
         ),
-        (lambda e: e.flags.add_inclusions(7, "on", "user-1"), ("POST", "/api/1/flags/7/variants/on/users", {"inclusions": ["user-1"]}, False)),
+        (
+            lambda e: e.flags.add_inclusions(7, "on", "user-1"),
+            ("POST", "/api/1/flags/7/variants/on/users", {"inclusions": ["user-1"]}, False),
+        ),
         (
             lambda e: e.flags.remove_inclusions(7, "on", ["user-1"]),
             ("DELETE", "/api/1/flags/7/variants/on/bulk-delete-users", {"users": ["user-1"]}, True),
@@ -144,7 +150,11 @@ def test_a_write(use: Use, expected: tuple[str, str, object, bool]) -> None:
     """Method, path, body, and whether it may be repeated: replacements and removals by name may, additions and removals by place not."""
     (call,) = written(use)
     assert (call.method, call.path, body_of(call), call.repeatable) == expected
-    assert (call.api, call.credential, [(use.quota, use.cost) for use in call.uses]) == ("management", "management", [("management", 1)])
+    assert (call.api, call.credential, [(use.quota, use.cost) for use in call.uses]) == (
+        "management",
+        "management",
+        [("management", 1)],
+    )
 
 
 @pytest.mark.parametrize(
@@ -278,7 +288,9 @@ def test_more_removals_than_a_request_takes_go_in_several(count: int, sizes: lis
         (lambda e: e.flags.edit(7, target_segments=7), "target_segments"),
         (lambda e: e.flags.edit(7, target_segments=["x"]), "target_segments[0]"),
         (
-            lambda e: e.flags.edit(7, target_segments=[{**SEGMENT, "conditions": [{"type": "cohort", "prop": "x", "op": "is", "values": []}]}]),
+            lambda e: e.flags.edit(
+                7, target_segments=[{**SEGMENT, "conditions": [{"type": "cohort", "prop": "x", "op": "is", "values": []}]}]
+            ),
             "target_segments[0].conditions[0].type",
         ),
         (
@@ -389,7 +401,9 @@ def test_a_user_object_comes_back_as_it_went_out(properties: dict[str, Any], use
     try:
         call = variants_call(user_id, None, context=None, fields={"user_properties": properties}, flag_keys=None, track=True)
     except InvalidArgumentError:
-        assert not user_id.strip() or any("\ud800" <= sign <= "\udfff" for sign in json.dumps([properties, user_id], ensure_ascii=False))
+        assert not user_id.strip() or any(
+            "\ud800" <= sign <= "\udfff" for sign in json.dumps([properties, user_id], ensure_ascii=False)
+        )
         return
     query = dict(call.query)
     assert query["user_id"] == user_id
@@ -500,7 +514,10 @@ def test_pages_follow_their_cursor(name: str) -> None:
 
 def test_pages_are_read_in_the_forms_that_the_samples_have() -> None:
     """A cursor within the list, a bare list, and a last page that names a next one, which turns out to be empty."""
-    assert items_of("experiments", {"experiments": [{"id": 1}, {"nextCursor": 7}]}, {"experiments": [{"id": 2}]}) == [{"id": 1}, {"id": 2}]
+    assert items_of("experiments", {"experiments": [{"id": 1}, {"nextCursor": 7}]}, {"experiments": [{"id": 2}]}) == [
+        {"id": 1},
+        {"id": 2},
+    ]
     assert items_of("deployments", [{"id": 1}]) == [{"id": 1}]
     assert items_of("flags", {"flags": [{"id": 1}], "nextCursor": "1"}, {"flags": [], "nextCursor": "2"}) == [{"id": 1}]
 
