@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections import Counter
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from amplitude_async import AsyncAmplitude, AuthenticationError, BadRequestError, NotFoundError, ResponseError
 from amplitude_async.resources.experiment import Experiment
 from amplitude_async.sandbox import Sandbox
+from amplitude_async.sandbox.documents import Documents
 
 pytestmark = pytest.mark.anyio
 
@@ -478,6 +480,24 @@ async def test_inclusions_come_first(box: Sandbox) -> None:
             assert found["key"] == "control"
         await experiment.experiments.edit(ident, enabled=False)
         assert await experiment.variants("user-12345") == {}
+
+
+async def test_members_of_a_cohort_are_included(tmp_path: Any) -> None:
+    """A cohort that is named for a variant has its members get it, and nobody else."""
+    store = str(tmp_path / "sandbox.db")
+    with Sandbox(store=store) as box:
+        async with AsyncAmplitude(**box.credentials) as amplitude:
+            ident = await running(amplitude.experiment, box, "x")
+            await amplitude.experiment.experiments.edit(ident, rollout_percentage=0)
+            await amplitude.experiment.experiments.add_cohort_inclusions(ident, "treatment", ["abc"])
+            assert await assigned(amplitude.experiment, 2) == {"user-00000": {}, "user-00001": {}}
+            who = (await amplitude.user_search("user-00001"))["matches"][0]["amplitude_id"]
+    database = sqlite3.connect(store, isolation_level=None)
+    Documents(database).put("cohorts", "abc", {"id": "abc", "group": "User", "members": [who]})
+    database.close()
+    with Sandbox(store=store) as box:
+        async with AsyncAmplitude(**box.credentials) as amplitude:
+            assert await assigned(amplitude.experiment, 2) == {"user-00000": {}, "user-00001": {"x": "treatment"}}
 
 
 async def test_a_sticky_assignment_outlives_its_rules(box: Sandbox) -> None:

@@ -196,10 +196,13 @@ class _Evaluation:
     def _completed(self, user: Mapping[str, Any], person: User) -> dict[str, Any]:
         """Return a user object with what is stored of the user where the request says nothing."""
         built_ins = person.built_ins
-        stored = {name: built_ins[column] for name, column in _STORED.items() if built_ins.get(column)}
+        stored: dict[str, Any] = {name: built_ins[column] for name, column in _STORED.items() if built_ins.get(column)}
         system = [str(built_ins[part]) for part in ("os_name", "os_version") if built_ins.get(part)]
         if system:
             stored["os"] = " ".join(system)
+        # As the API of cohorts keeps them.
+        cohorts = self._desk.store.documents.all("cohorts")
+        stored["cohort_ids"] = [each["id"] for each in cohorts if person.amplitude_id in each["members"]]
         groups = {**person.groups, **_object(user.get("groups"))}
         listed = {kind: names if isinstance(names, list) else [names] for kind, names in groups.items()}
         properties = {kind: dict(_object(each)) for kind, each in self._desk.store.people.group_properties(listed).items()}
