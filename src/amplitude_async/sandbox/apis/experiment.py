@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from amplitude_async.sandbox import rules
+from amplitude_async.sandbox import rows, rules
 from amplitude_async.sandbox.desk import json_answer
 from amplitude_async.sandbox.limits import Window
 from amplitude_async.sandbox.registry import Registry, RegistryError
@@ -107,6 +107,12 @@ class _Endpoints:
         if not isinstance(parsed, dict):
             message = "The body must be a JSON object"
             raise ValueError(message)  # noqa: TRY004 - it becomes a 400
+        try:
+            rows.compact(parsed).encode()
+        except UnicodeEncodeError:
+            # JSON can spell half of a surrogate pair; no answer could hold it.
+            message = "The body holds half a character"
+            raise ValueError(message) from None
         return parsed
 
     async def _done(self, function: Callable[..., object], *arguments: object) -> Response:
