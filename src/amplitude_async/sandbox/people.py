@@ -197,6 +197,13 @@ class People:
         users = [user for user in (self.get(row[0]) for row in rows) if user is not None]
         return ("match_user_prefix", users) if users else ("nomatch", [])
 
+    def find(self, user_id: str | None, device_id: str | None) -> User | None:
+        """Return the user whose event would have these ids, made or merged by nobody; ``None`` if that would be a new one."""
+        tied = None if device_id is None else self._of_device(device_id)
+        if user_id is None:
+            return tied
+        return self._of_user_id(user_id) or (tied if tied is not None and tied.user_id is None else None)
+
     def group_properties(self, groups: Mapping[str, list[object]]) -> dict[str, object]:
         """Return what is stored of these groups: type to value to properties."""
         found: dict[str, object] = {}

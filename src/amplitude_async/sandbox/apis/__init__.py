@@ -3,6 +3,7 @@
 from amplitude_async.sandbox.apis import (
     annotations,
     cohorts,
+    evaluation,
     experiment,
     identities,
     lookup_tables,
@@ -15,4 +16,18 @@ from amplitude_async.sandbox.apis import (
     taxonomy,
 )
 
-ALL = (annotations, cohorts, experiment, identities, lookup_tables, operations, privacy, profiles, queries, releases, scim, taxonomy)
+ALL = (
+    annotations,
+    cohorts,
+    evaluation,
+    experiment,
+    identities,
+    lookup_tables,
+    operations,
+    privacy,
+    profiles,
+    queries,
+    releases,
+    scim,
+    taxonomy,
+)
