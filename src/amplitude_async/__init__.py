@@ -8,6 +8,7 @@ from importlib import import_module
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from amplitude_async._protocol.budget import Period, Quota, Window
+    from amplitude_async._protocol.inflating import ArchiveLimits
     from amplitude_async._version import __version__
     from amplitude_async.client import AsyncAmplitude
     from amplitude_async.context import event_context
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
         UnexpectedResponseError,
     )
     from amplitude_async.exporting.export import Export, SavedExport
-    from amplitude_async.exporting.frames import ArchiveLimits
     from amplitude_async.exporting.rows import ExportedEvent
     from amplitude_async.exporting.sync import SyncProgress, SyncReport
     from amplitude_async.hours import ExportSettings, export_hour, plan_hours
@@ -105,7 +105,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "ArchiveLimits": "exporting.frames",
+    "ArchiveLimits": "_protocol.inflating",
     "AsyncAmplitude": "client",
     "Backoff": "options",
     "Export": "exporting.export",

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from amplitude_async._io.transport.wire import HttpClient
     from amplitude_async._protocol.budget import Quota, QuotaName
     from amplitude_async._protocol.hosts import Api, Endpoint, Region
+    from amplitude_async._protocol.inflating import ArchiveLimits
     from amplitude_async.delivery.hooks import Setback
     from amplitude_async.delivery.ledger import Overflow
     from amplitude_async.delivery.opening import Durability
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from amplitude_async.delivery.receipts import Receipt
     from amplitude_async.events import EventInput
     from amplitude_async.exporting.export import Export, Incomplete
-    from amplitude_async.exporting.frames import ArchiveLimits
     from amplitude_async.options import Secret
     from amplitude_async.resources.dashboard import Segmentation, UserActivity, UserSearch
     from amplitude_async.resources.ingestion import TrackResult
