@@ -91,9 +91,9 @@ class LineReader:
 
     def _step(self) -> Block:
         if self._is_plain:
-            text, self._pending = self._pending, b""
-            self.decoded_bytes += len(text)
-            return self._whole_lines(text)
+            plain, self._pending = self._pending, b""
+            self.decoded_bytes += len(plain)
+            return self._whole_lines(plain)
         inflater = self._inflater
         if inflater is None or inflater.eof:
             inflater = self._begin()
