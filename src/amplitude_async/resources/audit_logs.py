@@ -29,7 +29,7 @@ LONGEST: Final = timedelta(days=30)
 def search_call(org_id: object, start_date: object, end_date: object, options: Mapping[str, object]) -> Call:
     """Describe a search. A POST that changes nothing, so it may be repeated."""
     organisation = required_text(org_id, argument="org_id", what="the organisation's id")
-    first, last = iso_instant(start_date, argument="start_date"), iso_instant(end_date, argument="end_date")
+    first, last = iso_instant(start_date, argument="start_date"), iso_instant(end_date, argument="end_date", is_end=True)
     span = _moment(last) - _moment(first)
     if span < timedelta(0):
         raise refused(argument="start_date", reason="is after end_date")
@@ -92,7 +92,7 @@ class AuditLogs:
         Args:
             org_id: The organisation's id.
             start_date: First moment: a datetime (naive means UTC), a date (its midnight in UTC), or ISO 8601 text.
-            end_date: Last moment, at most 30 days later.
+            end_date: Last moment, at most 30 days later; a date means its last second.
             domain: Only entries of this domain, such as ``"group"``.
             feature: Only entries about this, such as ``"user"``.
             action: Only entries of this kind, such as ``"invite"``.

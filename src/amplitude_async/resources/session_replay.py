@@ -72,7 +72,7 @@ def list_call(
 ) -> Call:
     """Describe a page of replays."""
     bounds = {
-        name: None if value is None else iso_instant(value, argument=name)
+        name: None if value is None else iso_instant(value, argument=name, is_end=name == "end_time")
         for name, value in (("start_time", start_time), ("end_time", end_time))
     }
     if page_size is not None:
@@ -237,7 +237,7 @@ class SessionReplay:
 
         Args:
             start_time: Only those that began at this moment or later: a datetime (naive means UTC), a date, or ISO 8601 text.
-            end_time: Only those that began at this moment or earlier.
+            end_time: Only those that began at this moment or earlier; a date means its last second.
             page_size: How many are asked for at once, 1 to 200; 50 by default.
             page_token: Where to begin: the ``cursor`` of an earlier list, with the same order.
             sort_order: ``"asc"``: the oldest first (default); ``"desc"``.
