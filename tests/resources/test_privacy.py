@@ -37,7 +37,7 @@ from runners import FakeRunner, json_of, run
 if TYPE_CHECKING:
     from amplitude_async._protocol.call import Call
 
-DAYS = {"start_date": "2026-01-01", "end_date": "2026-04-30"}
+DAYS: Any = {"start_date": "2026-01-01", "end_date": "2026-04-30"}
 JOB = {
     "active_scrub_done_date": None,
     "amplitude_ids": [{"amplitude_id": 1610447001001, "requested_on_day": "2026-05-02", "requester": "privacy@example.org"}],
@@ -116,6 +116,10 @@ def test_ids_are_dealt_out_in_hundreds(user_ids: list[str], amplitude_ids: list[
         {"user_ids": ["undefined"]},
         {"user_ids": ["all"]},
         {"user_ids": {"ada": 1}},
+        {"user_ids": [["ada"]]},
+        {"user_ids": [1.5]},
+        {"user_ids": [True]},
+        {"user_ids": b"ada"},
         {"amplitude_ids": []},
         {"amplitude_ids": [0]},
         {"amplitude_ids": [-1]},
@@ -140,7 +144,7 @@ def test_nobody_is_deleted_by_accident(ids: dict[str, Any]) -> None:
 def test_ids_count_once() -> None:
     """The same id twice is one user; one id alone is a list of one, and digits are an Amplitude id."""
     runner = FakeRunner(scheduled)
-    report = run(Privacy(runner).deletions.create(user_ids=["ada", "bob", "ada"], amplitude_ids="77"))
+    report = run(Privacy(runner).deletions.create(user_ids=["ada", "bob", "ada"], amplitude_ids=["77"]))  # type: ignore[list-item]  # digits are taken for the number they are
     assert (report.accepted.user_ids, report.accepted.amplitude_ids) == (("ada", "bob"), (77,))
     assert checked_user_ids("ada") == ["ada"]
     assert checked_user_ids(iter([5, "x"])) == ["5", "x"]

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final, Required, TypedDict
+from uuid import UUID
 
 from amplitude_async._protocol.budget import Use
 from amplitude_async._protocol.call import Call, path_of, read_json_object
@@ -156,7 +157,11 @@ def checked_user_ids(values: object) -> list[str]:
     Raises:
         InvalidArgumentError: There are none, or one is blank, looks like a wildcard, or like a value that was missing.
     """
-    ids = id_list(values, argument="user_ids")
+    several = list(values) if isinstance(values, Iterable) and not isinstance(values, (str, bytes, bytearray, Mapping)) else [values]
+    for index, value in enumerate(several):
+        if isinstance(value, bool) or not isinstance(value, (str, int, UUID)):
+            raise refused(argument=f"user_ids[{index}]", reason=f"is a {type(value).__name__}, which is no id")
+    ids = id_list(several, argument="user_ids")
     for index, user_id in enumerate(ids):
         if user_id.strip().lower() in _NOBODY:
             reason = f"is {user_id!r:.20}, which looks like a value that was missing; delete such a user by its Amplitude id"
