@@ -108,16 +108,17 @@ class _Identities:
         """See whether the user is there that an attribution waits for. Runs in the store's thread, whenever events came."""
         store, now = self._desk.store, self._desk.clock()
         for number, waiting in store.documents.named(_PENDING):
+            if now >= waiting["came"] + _WAIT_SECONDS:
+                store.documents.remove(_PENDING, number)
+                continue
             event, seen = waiting["event"], waiting["seen"]
             columns = [column for column in _MATCHED_BY if event.get(column)]
             user = next((found for column in columns if (found := store.having(column, str(event[column]), seen))), None)
-            if user is not None:
+            if user is None:
+                store.documents.put(_PENDING, number, {**waiting, "seen": store.last_id()})
+            else:
                 store.documents.remove(_PENDING, number)
                 self._store(event, *user, now=waiting["came"])
-            elif now >= waiting["came"] + _WAIT_SECONDS:
-                store.documents.remove(_PENDING, number)
-            else:
-                store.documents.put(_PENDING, number, {**waiting, "seen": store.last_id()})
 
     def _store(self, event: Document, user_id: str | None, device_id: str, *, now: float) -> None:
         owned = {"user_id": user_id, "device_id": device_id}
