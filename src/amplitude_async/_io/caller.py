@@ -17,6 +17,7 @@ from amplitude_async._io.streams import Opening, Stream
 from amplitude_async._io.transport.answers import OpenStream
 from amplitude_async._io.transport.wire import Wire
 from amplitude_async._protocol.bodies import query_text
+from amplitude_async._protocol.budget import fills_a_window
 from amplitude_async._protocol.call import Call, read_nothing
 from amplitude_async._protocol.credentials import NEEDED, authorization, missing
 from amplitude_async._protocol.masking import fingerprint
@@ -403,7 +404,8 @@ class Caller:
         else:
             query = f"?{query_text(call.query)}" if call.query else ""
             url = self._endpoint(call).url(call.path) + query
-        return Wire(call.method, url, headers, body, timeouts, limits.answer_bytes, call.repeatable)
+        is_repeatable = call.repeatable and not fills_a_window(call.uses)
+        return Wire(call.method, url, headers, body, timeouts, limits.answer_bytes, is_repeatable)
 
     async def aclose(self, seconds: float = CLOSE_SECONDS) -> None:
         """Close the connection for every view."""

@@ -114,11 +114,11 @@ class Desk:
         self.limits: Final = limits
         self.clock: Final = clock
         self._throttled = throttled
-        self.uploads = UploadLimits(limits, throttled)
-        self.queries = QueryLimits(limits)
-        self.watch = Watch()
-        self.chores = Chores()
-        self.signer = Signer()
+        self.uploads: UploadLimits = UploadLimits(limits, throttled)
+        self.queries: QueryLimits = QueryLimits(limits)
+        self.watch: Watch = Watch()
+        self.chores: Chores = Chores()
+        self.signer: Signer = Signer()
         self.after_ingest: Final[list[Callable[[], None]]] = []
         """Who looks at what there is whenever events came; in the store's thread."""
         self._windows: dict[str, Window] = {}
