@@ -13,7 +13,7 @@ from amplitude_async._protocol.budget import Use
 from amplitude_async._protocol.call import Call, read_json_object
 from amplitude_async._protocol.codec import MalformedError, decode
 from amplitude_async._protocol.dates import iso_instant
-from amplitude_async.errors import AuthenticationError
+from amplitude_async.errors import AuthenticationError, ResponseError
 from amplitude_async.resources.paging import Page, Pages
 from amplitude_async.resources.parameters import query_pairs, refused, required_text, whole_number
 
@@ -170,6 +170,14 @@ def _inflated(data: bytes, bits: int, room: int) -> bytes:
     return plain
 
 
+def _unusable(expired: AuthenticationError) -> ResponseError:
+    """Return the error for a link that is refused however often it is given: no key was shown, so it is not about one."""
+    message = f"{expired} (a link to a replay's file, given anew {MAX_FRESH_LINKS} times)"
+    return ResponseError(
+        message, status=expired.status, data=expired.data, headers=expired.headers, outcome=expired.outcome, request=expired.request
+    )
+
+
 class ReplayEvents:
     """The events of a replay, in the order of its files, one file in memory at a time. An async iterator; holds no connection."""
 
@@ -205,10 +213,10 @@ class ReplayEvents:
         link = self._runner.link("session_replay", str(page.items[self._place]))
         try:
             events = await self._runner.run(file_call(link, self._version))
-        except AuthenticationError:
-            # Expired, most likely: who reads slowly comes too late for the last links of a page.
+        except AuthenticationError as expired:
+            # Most likely: who reads slowly comes too late for the last links of a page.
             if self._fresh == MAX_FRESH_LINKS:
-                raise
+                raise _unusable(expired) from None
             self._fresh += 1
             self._page = None
             return

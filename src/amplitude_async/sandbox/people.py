@@ -162,8 +162,9 @@ class People:
     def erase(self, amplitude_id: int) -> None:
         """Forget a user, and every device and id that was theirs."""
         self._database.execute("INSERT OR IGNORE INTO erased VALUES (?)", (amplitude_id,))
-        for table in ("users", "devices", "owned"):
-            self._database.execute(f"DELETE FROM {table} WHERE amplitude_id = ?", (amplitude_id,))  # noqa: S608 - names from the line above
+        self._database.execute("DELETE FROM users WHERE amplitude_id = ?", (amplitude_id,))
+        self._database.execute("DELETE FROM devices WHERE amplitude_id = ?", (amplitude_id,))
+        self._database.execute("DELETE FROM owned WHERE amplitude_id = ?", (amplitude_id,))
         self._known.pop(amplitude_id, None)
 
     def save(self, user: User) -> None:
