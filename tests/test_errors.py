@@ -11,6 +11,7 @@ import pytest
 
 from amplitude_async import errors
 from amplitude_async.errors import AmplitudeError, RequestSummary
+from amplitude_async.resources.privacy import DeletionIds, DeletionReport
 
 SUMMARY = RequestSummary("POST", "https://api2.amplitude.com", "/2/httpapi", 3)
 KINDS = sorted(
@@ -39,6 +40,10 @@ def make(kind: type[AmplitudeError]) -> AmplitudeError:
     if issubclass(kind, errors.PartialDeliveryError):
         inner = errors.BadRequestError("no", status=400, data="canary", outcome="rejected")
         facts |= {"delivered": [0, 2], "failed": {1: inner}}
+    if issubclass(kind, errors.PartialDeletionError):
+        facts |= {"report": DeletionReport(unsent=DeletionIds(("ada",))), "error": errors.ServerError("no", status=500)}
+    if issubclass(kind, errors.JobError):
+        facts |= {"job_id": 7, "reason": "too much"}
     return kind("it failed", outcome="unknown", insert_ids=["a", "b"], request=SUMMARY, **facts)
 
 

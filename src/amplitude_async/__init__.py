@@ -8,6 +8,7 @@ from importlib import import_module
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from amplitude_async._protocol.budget import Period, Quota, Window
+    from amplitude_async._protocol.inflating import ArchiveLimits
     from amplitude_async._version import __version__
     from amplitude_async.client import AsyncAmplitude
     from amplitude_async.context import event_context
@@ -27,12 +28,14 @@ if TYPE_CHECKING:
         ExportWarning,
         InvalidArgumentError,
         InvalidEventError,
+        JobError,
         NotFoundError,
         OutboxClosed,
         OutboxError,
         OutboxFull,
         OutboxLocked,
         OutboxStorageError,
+        PartialDeletionError,
         PartialDeliveryError,
         PayloadTooLargeError,
         RangeTooLargeError,
@@ -45,7 +48,6 @@ if TYPE_CHECKING:
         UnexpectedResponseError,
     )
     from amplitude_async.exporting.export import Export, SavedExport
-    from amplitude_async.exporting.frames import ArchiveLimits
     from amplitude_async.exporting.rows import ExportedEvent
     from amplitude_async.exporting.sync import SyncProgress, SyncReport
     from amplitude_async.hours import ExportSettings, export_hour, plan_hours
@@ -69,6 +71,7 @@ __all__ = [
     "ExportedEvent",
     "InvalidArgumentError",
     "InvalidEventError",
+    "JobError",
     "NotFoundError",
     "Outbox",
     "OutboxClosed",
@@ -78,6 +81,7 @@ __all__ = [
     "OutboxReport",
     "OutboxStats",
     "OutboxStorageError",
+    "PartialDeletionError",
     "PartialDeliveryError",
     "PayloadTooLargeError",
     "Period",
@@ -105,7 +109,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "ArchiveLimits": "exporting.frames",
+    "ArchiveLimits": "_protocol.inflating",
     "AsyncAmplitude": "client",
     "Backoff": "options",
     "Export": "exporting.export",

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from amplitude_async._io.transport.wire import HttpClient
     from amplitude_async._protocol.budget import Quota, QuotaName
     from amplitude_async._protocol.hosts import Api, Endpoint, Region
+    from amplitude_async._protocol.inflating import ArchiveLimits
     from amplitude_async.delivery.hooks import Setback
     from amplitude_async.delivery.ledger import Overflow
     from amplitude_async.delivery.opening import Durability
@@ -32,9 +33,9 @@ if TYPE_CHECKING:
     from amplitude_async.delivery.receipts import Receipt
     from amplitude_async.events import EventInput
     from amplitude_async.exporting.export import Export, Incomplete
-    from amplitude_async.exporting.frames import ArchiveLimits
     from amplitude_async.options import Secret
     from amplitude_async.resources.dashboard import Segmentation, UserActivity, UserSearch
+    from amplitude_async.resources.identities import UserMappings
     from amplitude_async.resources.ingestion import TrackResult
 
 __all__ = ["AsyncAmplitude"]
@@ -337,6 +338,110 @@ class AsyncAmplitude(Namespaces):
         Amplitude's page: https://amplitude.com/docs/apis/analytics/group-identify
         """
         return await ingestion.group_identify(self._caller, identifications)
+
+    async def batch(
+        self,
+        events: EventInput | Iterable[EventInput],
+        *,
+        options: Mapping[str, object] | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - a limit for several requests
+    ) -> TrackResult:
+        """Upload a large list of events by the Batch API, for backfills: 2,000 events and 8 MB a request, one after another.
+
+        Checks, insert ids, results and errors are those of :meth:`track`. Users and devices that Amplitude calls too fast (1,000
+        events/s) are left alone for 15 s while the others go on, and tried again, eight times in a row; those over their quota of
+        the day (500,000) are given up. Events of one device, else user, arrive in the order of the list.
+
+        Args:
+            events: One mapping or a list of them.
+            options: Amplitude's upload options.
+            timeout: Seconds for the whole list; left out, each request has the limits of an upload.
+
+        Returns:
+            ``{"code": 200, "server_upload_time": ms, "payload_size_bytes": n, "events_ingested": n}``, the last request's, with the
+            count of the whole list.
+
+        Raises:
+            InvalidEventError: An event is refused here; nothing was sent.
+            PartialDeliveryError: Some events were accepted, others were not.
+            RateLimitedError: None was accepted: its users and devices are too fast, or over their quota.
+            AmplitudeError: As for :meth:`track`.
+
+        Amplitude's page: https://amplitude.com/docs/apis/analytics/batch-event-upload
+        """
+        from amplitude_async.resources.batches import batch  # noqa: PLC0415 - loaded on first use
+
+        return await batch(self._caller, events, options=options, defaults=self._defaults, stamp=stamp, timeout=timeout)
+
+    async def alias(self, mappings: EventInput | Iterable[EventInput]) -> Any:  # noqa: ANN401 - as above
+        """Map users of a project to one user across projects, or unmap them.
+
+        Long lists are split: 1,500 mappings a request, and no more than that in 30 s, which is waited for here. The same mapping
+        twice is one.
+
+        Args:
+            mappings: One mapping or a list: ``{"user_id": "ada-web", "global_user_id": "ada@example.org"}``, or
+                ``{"user_id": "ada-web", "unmap": True}``. ``userId`` and ``globalUserId`` are accepted.
+
+        Returns:
+            Amplitude's answer: the text ``"success"``.
+
+        Raises:
+            InvalidEventError: A mapping is refused here, with its place; nothing was sent.
+            PartialDeliveryError: Some of a long list were accepted, others were not.
+            BudgetError: The limit leaves no room and ``when_limited="raise"``.
+            AmplitudeError: Amplitude refused, or did not answer.
+
+        Amplitude's page: https://amplitude.com/docs/apis/analytics/user-mapping
+        """
+        from amplitude_async.resources.identities import alias  # noqa: PLC0415 - loaded on first use
+
+        return await alias(self._caller, mappings)
+
+    async def user_mappings(self, user_ids: str | Iterable[str]) -> UserMappings:
+        """Ask what users are mapped to, and what is mapped to them.
+
+        Args:
+            user_ids: One user id or several; more than 100 are asked for in several requests.
+
+        Returns:
+            By user id ``{"amplitude_id": ..., "mapped_from": [...], "mapped_to": [...]}``, the lists holding
+            ``{"amplitude_id": ..., "user_id": ...}``. Both lists are empty for a user without mappings; ``amplitude_id`` may be
+            missing.
+
+        Raises:
+            InvalidArgumentError: There is no id, or one is blank or ``*``-like.
+            ConfigurationError: The client has no secret key.
+            AmplitudeError: Amplitude refused, or did not answer.
+
+        Amplitude's page: https://amplitude.com/docs/apis/analytics/user-mapping
+        """
+        from amplitude_async.resources.identities import user_mappings  # noqa: PLC0415 - loaded on first use
+
+        return await user_mappings(self._caller, user_ids)
+
+    async def attribution(self, event: EventInput) -> Any:  # noqa: ANN401 - as above
+        """Tell by which campaign somebody came. Amplitude matches it to a user by an advertising id, within 72 h.
+
+        Not repeated when its outcome is unknown: nothing would tell the second copy from the first.
+
+        Args:
+            event: ``event_type`` (by convention ``"[Acme Ads] Install"``), ``platform`` (``"ios"`` with ``idfa`` or ``idfv``,
+                ``"android"`` with ``adid`` or ``android_app_set_id``), and if you like ``user_properties`` and ``time`` (ms since the
+                epoch, or a datetime).
+
+        Returns:
+            Amplitude's answer: the text ``"success"``.
+
+        Raises:
+            InvalidEventError: Something is missing; nothing was sent.
+            AmplitudeError: Amplitude refused, or did not answer.
+
+        Amplitude's page: https://amplitude.com/docs/apis/analytics/attribution
+        """
+        from amplitude_async.resources.identities import attribution  # noqa: PLC0415 - loaded on first use
+
+        return await attribution(self._caller, event)
 
     def outbox(  # noqa: PLR0913 - the settings of one object
         self,

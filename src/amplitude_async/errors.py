@@ -7,7 +7,7 @@
       ClosedError                   used after closing
       BudgetError                   a limit of Amplitude's would be passed; .cost .wait
       TransportError                no complete answer; .detail
-        RequestTimeoutError         (also a builtin TimeoutError)
+        RequestTimeoutError         (also a builtin TimeoutError); .job_id
       ResponseError                 Amplitude answered no: .status .data .headers
         RedirectError               3xx; .target_host
         BadRequestError             400
@@ -19,6 +19,8 @@
         ServerError                 5xx
       UnexpectedResponseError       2xx, but not what the API documents: .status .data
       PartialDeliveryError          some events of a list were accepted, some were not: .delivered .failed
+      PartialDeletionError          some users may be scheduled for deletion, others are not: .report .error
+      JobError                      a job that Amplitude ran has failed: .job_id .reason
       OutboxError                   background delivery could not take, keep or hand back events
         OutboxFull                  no room, and waiting for it was not asked for or took too long
         OutboxClosed                used after closing (also a ClosedError)
@@ -41,6 +43,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from amplitude_async.resources.privacy import DeletionReport
+
 __all__ = [
     "AmplitudeError",
     "AuthenticationError",
@@ -53,6 +57,7 @@ __all__ = [
     "ExportWarning",
     "InvalidArgumentError",
     "InvalidEventError",
+    "JobError",
     "NotFoundError",
     "OutboxClosed",
     "OutboxError",
@@ -60,6 +65,7 @@ __all__ = [
     "OutboxLocked",
     "OutboxStorageError",
     "Outcome",
+    "PartialDeletionError",
     "PartialDeliveryError",
     "PayloadTooLargeError",
     "RangeTooLargeError",
@@ -233,7 +239,13 @@ class TransportError(AmplitudeError):
 
 
 class RequestTimeoutError(TransportError, TimeoutError):
-    """A limit in time passed before the answer was complete."""
+    """A limit in time passed before the answer was complete, or before a job was done.
+
+    Attributes:
+        job_id: The job that was waited for, by which the wait can be resumed; ``None`` if there was none.
+    """
+
+    job_id: int | str | None = None
 
 
 class ResponseError(AmplitudeError):
@@ -376,6 +388,58 @@ class PartialDeliveryError(AmplitudeError):
         super().__init__(message, outcome=outcome, insert_ids=insert_ids, request=request)
         self.delivered = tuple(delivered)
         self.failed = dict(failed)
+
+
+class PartialDeletionError(AmplitudeError):
+    """Some of several requests for the deletion of users were answered, or may have been, and one failed; no further one was sent.
+
+    Attributes:
+        report: Which ids are accepted, invalid, rejected, unknown and unsent.
+        error: What the request failed by.
+    """
+
+    report: DeletionReport
+    error: AmplitudeError
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        report: DeletionReport,
+        error: AmplitudeError,
+        outcome: Outcome | None = None,
+        insert_ids: Sequence[str] = (),
+        request: RequestSummary | None = None,
+    ) -> None:
+        super().__init__(message, outcome=outcome, insert_ids=insert_ids, request=request)
+        self.report = report
+        self.error = error
+
+
+class JobError(AmplitudeError):
+    """A job that Amplitude ran has failed; waiting longer would not help.
+
+    Attributes:
+        job_id: The job.
+        reason: Amplitude's own words; ``""`` if there are none.
+    """
+
+    job_id: int | str | None = None
+    reason: str = ""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        job_id: int | str | None = None,
+        reason: str = "",
+        outcome: Outcome | None = None,
+        insert_ids: Sequence[str] = (),
+        request: RequestSummary | None = None,
+    ) -> None:
+        super().__init__(message, outcome=outcome, insert_ids=insert_ids, request=request)
+        self.job_id = job_id
+        self.reason = reason
 
 
 class OutboxError(AmplitudeError):

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from datetime import date
     from pathlib import Path
 
-    from amplitude_async.exporting.decoding import BadRows
+    from amplitude_async._protocol.decoding import BadRows
     from amplitude_async.exporting.files import PathLike
     from amplitude_async.exporting.manifest import HourRecord
     from amplitude_async.exporting.sync import SyncFormat

@@ -35,12 +35,12 @@ from archives import (
 )
 from mutations import mutated
 
+from amplitude_async._protocol.decoding import BadRows, RowDecoder, RowSifter
+from amplitude_async._protocol.inflating import header_length, inflaters
 from amplitude_async.errors import ExportError, InvalidArgumentError
 from amplitude_async.exporting import archive as reading
 from amplitude_async.exporting.archive import ArchiveReader, Block
-from amplitude_async.exporting.decoding import BadRows, RowDecoder, RowSifter
 from amplitude_async.exporting.frames import PIECE_BYTES, ArchiveLimits
-from amplitude_async.exporting.inflating import header_length, inflaters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

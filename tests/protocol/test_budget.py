@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amplitude_async._protocol.budget import QUOTAS, Budget, Moment, Period, Quota, Use, Window
+from amplitude_async._protocol.budget import QUOTAS, Budget, Moment, Period, Quota, Use, Window, fills_a_window
 
 
 def at(seconds: float) -> Moment:
@@ -93,3 +93,11 @@ def test_no_window_is_ever_passed(asked: list[tuple[int, float]]) -> None:
         budget.take([Use("queries", cost)], at(now))
         taken.append((now, cost))
         assert sum(amount for moment, amount in taken if moment > now - 300) <= 1000
+
+
+def test_what_fills_a_window_is_known() -> None:
+    """A deletion, and as many mappings as half a minute takes; a query fills none, and in-flight limits are no windows."""
+    assert fills_a_window([Use("deletions")])
+    assert fills_a_window([Use("rest"), Use("mapping", 1500)])
+    assert not fills_a_window([Use("mapping", 1499), Use("rest", 5), Use("queries"), Use("cohort_requests")])
+    assert not fills_a_window([])

@@ -17,6 +17,7 @@ from amplitude_async._io.streams import Opening, Stream
 from amplitude_async._io.transport.answers import OpenStream
 from amplitude_async._io.transport.wire import Wire
 from amplitude_async._protocol.bodies import query_text
+from amplitude_async._protocol.budget import fills_a_window
 from amplitude_async._protocol.call import Call, read_nothing
 from amplitude_async._protocol.credentials import NEEDED, authorization, missing
 from amplitude_async._protocol.masking import fingerprint
@@ -40,7 +41,8 @@ if TYPE_CHECKING:
     from amplitude_async._io.tasks import OwnedTask, OwnedTasks
     from amplitude_async._io.transport.door import Transport
     from amplitude_async._protocol.call import Kind
-    from amplitude_async._protocol.hosts import Endpoint
+    from amplitude_async._protocol.hosts import Api, Endpoint
+    from amplitude_async._protocol.links import Link
     from amplitude_async._protocol.uploads import Event
 
 __all__ = ["Caller", "Policy", "WhenLimited"]
@@ -180,6 +182,20 @@ class Caller:
         )
         refused.target_host = redirect.target_host
         raise refused from None
+
+    def link(self, api: Api, address: str) -> Link:
+        """Read a signed link that an answer of this API names.
+
+        Raises:
+            UnexpectedResponseError: It is not one that is followed.
+        """
+        from amplitude_async._protocol.links import UnsafeLinkError, read_link  # noqa: PLC0415 - few answers name links
+
+        try:
+            return read_link(address, self._origin(api))
+        except UnsafeLinkError as unsafe:
+            message = f"Amplitude answered 200, but a link in the answer is not followed: {unsafe}"
+        raise UnexpectedResponseError(message, status=200, outcome="unknown")
 
     @staticmethod
     def _checked(value: object) -> Stream:
@@ -342,11 +358,12 @@ class Caller:
         return judge(call, answer, now=time.time(), secrets=self.connection.secrets)
 
     def _endpoint(self, call: Call) -> Endpoint:
-        if call.link is not None:
-            return call.link.endpoint
-        endpoint = self.connection.settings.endpoints[call.api]
+        return self._origin(call.api) if call.link is None else call.link.endpoint
+
+    def _origin(self, api: Api) -> Endpoint:
+        endpoint = self.connection.settings.endpoints[api]
         if endpoint is None:
-            message = f"Amplitude does not offer this API ({call.api.replace('_', ' ')}) in the EU."
+            message = f"Amplitude does not offer this API ({api.replace('_', ' ')}) in the EU."
             raise ConfigurationError(message)
         return endpoint
 
@@ -387,7 +404,8 @@ class Caller:
         else:
             query = f"?{query_text(call.query)}" if call.query else ""
             url = self._endpoint(call).url(call.path) + query
-        return Wire(call.method, url, headers, body, timeouts, limits.answer_bytes, call.repeatable)
+        is_repeatable = call.repeatable and not fills_a_window(call.uses)
+        return Wire(call.method, url, headers, body, timeouts, limits.answer_bytes, is_repeatable)
 
     async def aclose(self, seconds: float = CLOSE_SECONDS) -> None:
         """Close the connection for every view."""

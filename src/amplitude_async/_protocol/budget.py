@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["QUOTAS", "Budget", "Moment", "Period", "Quota", "QuotaName", "Use", "Window"]
+__all__ = ["QUOTAS", "Budget", "Moment", "Period", "Quota", "QuotaName", "Use", "Window", "fills_a_window"]
 
 QuotaName = Literal[
     "rest",
@@ -82,6 +82,12 @@ QUOTAS: Final[Mapping[QuotaName, Quota]] = {
     "mapping": Quota(windows=(Window(1500, 30.0),)),
 }
 """Amplitude's documented allowances."""
+
+
+def fills_a_window(uses: Iterable[Use]) -> bool:
+    """Say whether a call takes all that may be asked for in some span, so that not even a broken one may be said again at once."""
+    windows = ((cost, window) for name, cost in uses for window in QUOTAS[name].windows)
+    return any(isinstance(window, Window) and cost >= window.cost for cost, window in windows)
 
 
 class Moment(NamedTuple):

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from typing import Final
 
 from amplitude_async.errors import InvalidArgumentError, shown
@@ -54,12 +54,15 @@ def iso_day(value: object, *, argument: str) -> str:
     raise InvalidArgumentError(message, argument=argument)
 
 
-def _aware(value: object, *, argument: str, form: str) -> datetime | str:
+def _aware(value: object, *, argument: str, form: str, is_end: bool = False) -> datetime | str:
     """Return a moment with its zone; text that reads as one passes as it is. A naive datetime, and a date's midnight, mean UTC."""
+    if is_end and isinstance(value, str) and _DAY.fullmatch(value):
+        value = date.fromisoformat(iso_day(value, argument=argument))
     if isinstance(value, datetime):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value
     if isinstance(value, date):
-        return datetime(value.year, value.month, value.day, tzinfo=UTC)
+        last = time(_LAST_HOUR, 59, 59, tzinfo=UTC)
+        return datetime.combine(value, last if is_end else time(tzinfo=UTC))
     if isinstance(value, str):
         try:
             datetime.fromisoformat(value)
@@ -71,13 +74,18 @@ def _aware(value: object, *, argument: str, form: str) -> datetime | str:
     raise InvalidArgumentError(message, argument=argument)
 
 
-def iso_instant(value: object, *, argument: str) -> str:
+def iso_instant(value: object, *, argument: str, is_end: bool = False) -> str:
     """Return a moment in ISO 8601 with its offset; a naive datetime, and a date's midnight, mean UTC. Text in that form passes.
+
+    Args:
+        value: The moment.
+        argument: What the caller calls it, for errors.
+        is_end: Whether it is the last moment of a span, so that a day means its last second.
 
     Raises:
         InvalidArgumentError: The value is no moment.
     """
-    moment = _aware(value, argument=argument, form="2026-05-01T07:00:00+00:00")
+    moment = _aware(value, argument=argument, form="2026-05-01T07:00:00+00:00", is_end=is_end)
     return moment if isinstance(moment, str) else moment.isoformat(timespec="seconds")
 
 

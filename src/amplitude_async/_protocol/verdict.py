@@ -139,7 +139,7 @@ def judge(call: Call, answer: Reply | Failure, *, now: float, secrets: Callable[
     outcome: Outcome = "rejected"
     may_retry = False
     if answer.status in NOT_SENT:
-        outcome, may_retry = "not_sent", True
+        outcome, may_retry = "not_sent", answer.status not in call.final
     elif answer.status in RETRIED or answer.status >= FIRST_SERVER_ERROR:
         outcome, may_retry = "unknown", call.repeatable and answer.status not in call.final
     if answer.was_sent_before:

@@ -10,17 +10,18 @@ Amplitude's page: https://amplitude.com/docs/apis/analytics/export
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
+from amplitude_async._protocol.decoding import Block
+from amplitude_async._protocol.inflating import CORRUPT, LONGEST_HEADER, header_length, new_gzip_inflater
 from amplitude_async.errors import ExportError
 from amplitude_async.exporting.frames import DATA, HEADER, PIECE_BYTES, TRAILER, ArchiveLimits, ZipFrames
-from amplitude_async.exporting.inflating import CORRUPT, LONGEST_HEADER, header_length, new_gzip_inflater
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from amplitude_async.exporting.decoding import BadRows
-    from amplitude_async.exporting.inflating import GzipInflater
+    from amplitude_async._protocol.decoding import BadRows
+    from amplitude_async._protocol.inflating import GzipInflater
 
 __all__ = ["NOTHING", "ArchiveReader", "Block"]
 
@@ -31,29 +32,6 @@ _GZIP_MAGIC: Final = b"\x1f\x8b"
 _MAX_NAMES: Final = 20
 """How many names of skipped members are remembered; all are counted."""
 _NOT_A_GZIP: Final = "something that is no gzip follows the gzip within"
-
-
-class Block(NamedTuple):
-    """Whole lines that follow each other.
-
-    Attributes:
-        text: The lines, each with its end; the last line of a member may lack it.
-        rows: How many they are.
-        member: The member that they come from.
-        line: The number of the first of them in that member, from 1.
-    """
-
-    text: bytes
-    rows: int
-    member: str
-    line: int
-
-    def lines(self) -> list[bytes]:
-        """Return the lines without their ends."""
-        lines = self.text.split(b"\n")
-        if len(lines) > self.rows:
-            lines.pop()
-        return lines
 
 
 NOTHING: Final = Block(b"", 0, "", 0)

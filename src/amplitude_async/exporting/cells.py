@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 import msgspec
 from msgspec import Meta, Raw
 
+from amplitude_async._protocol.decoding import is_one_a_line
 from amplitude_async.exporting.columns import COLUMNS, UNKNOWN, Kind
-from amplitude_async.exporting.decoding import is_one_a_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

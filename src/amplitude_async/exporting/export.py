@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from amplitude_async._protocol.decoding import BadRows, RowDecoder
     from amplitude_async.exporting.archive import Block
-    from amplitude_async.exporting.decoding import BadRows, RowDecoder
     from amplitude_async.exporting.downloads import Opener
     from amplitude_async.exporting.files import BytesTarget, PathLike
     from amplitude_async.exporting.frames import ArchiveLimits
@@ -245,7 +245,7 @@ class Export:
         return Batches(self._blocks(is_strict=strict, bad_rows=bad_rows), decoder, self.counts)
 
     def _decoder(self, model: type[Any] | None, bad_rows: BadRows) -> RowDecoder[Any]:
-        from amplitude_async.exporting.decoding import RowDecoder  # noqa: PLC0415 - only where rows are decoded
+        from amplitude_async._protocol.decoding import RowDecoder  # noqa: PLC0415 - only where rows are decoded
 
         return RowDecoder(dict if model is None else model, bad_rows)
 

@@ -21,14 +21,26 @@ from hashlib import blake2b
 from struct import Struct
 from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
+from amplitude_async._protocol.inflating import PIECE_BYTES, ArchiveLimits, check_limits, crc32
 from amplitude_async._protocol.masking import mask
-from amplitude_async.errors import ExportError, InvalidArgumentError
-from amplitude_async.exporting.inflating import crc32
+from amplitude_async.errors import ExportError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["CENTRAL", "DATA", "END", "HEADER", "TRAILER", "ArchiveLimits", "Frame", "Member", "ZipFrames", "check_limits"]
+__all__ = [
+    "CENTRAL",
+    "DATA",
+    "END",
+    "HEADER",
+    "PIECE_BYTES",
+    "TRAILER",
+    "ArchiveLimits",
+    "Frame",
+    "Member",
+    "ZipFrames",
+    "check_limits",
+]
 
 HEADER: Final = 0
 """A member begins."""
@@ -76,42 +88,6 @@ _HIDDEN: Final = 0x2000
 _FULL16: Final = 0xFFFF
 _FULL32: Final = 0xFFFFFFFF
 _EXTRA64: Final = 0x0001
-
-PIECE_BYTES: Final = 32 << 10
-"""Most that one step of inflating gives: the working set decides the speed of what comes after."""
-
-
-class ArchiveLimits(NamedTuple):
-    """How much of an archive is believed. Every limit has a default, so that a hostile or broken server costs little.
-
-    Attributes:
-        line_bytes: The longest row, in bytes of JSON.
-        members: How many files an archive may hold.
-        ratio: How much longer decoded data may be than what was downloaded; recorded exports are at 6 to 20.
-        ratio_from_bytes: The ratio is not looked at before so much was decoded.
-        held_bytes: The longest member, in bytes as downloaded, that ``strict=True`` holds back in memory until it is verified.
-    """
-
-    line_bytes: int = 16 << 20
-    members: int = 1_000_000
-    ratio: float = 400.0
-    ratio_from_bytes: int = 32 << 20
-    held_bytes: int = 64 << 20
-
-
-def check_limits(limits: object) -> None:
-    """Refuse what are no limits, before anything is sent.
-
-    Raises:
-        InvalidArgumentError: They are none, or one of them allows nothing.
-    """
-    if not isinstance(limits, ArchiveLimits):
-        message = f"limits must be ArchiveLimits, not {type(limits).__name__}"
-        raise InvalidArgumentError(message, argument="limits")
-    for name, limit in limits._asdict().items():
-        if isinstance(limit, bool) or not isinstance(limit, (int, float)) or not limit > 0:
-            message = f"limits.{name} must be a number above 0"
-            raise InvalidArgumentError(message, argument="limits")
 
 
 class Member:

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import TracebackType
 
+    from amplitude_async._protocol.decoding import BadRows, RowDecoder
     from amplitude_async.errors import ExportError
     from amplitude_async.exporting.archive import ArchiveReader, Block
-    from amplitude_async.exporting.decoding import BadRows, RowDecoder
     from amplitude_async.exporting.downloads import Answer, Downloads
     from amplitude_async.exporting.frames import ArchiveLimits
     from amplitude_async.exporting.merging import Merger

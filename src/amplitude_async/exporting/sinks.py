@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol, Self
 
 import msgspec
 
+from amplitude_async._protocol.decoding import RowSifter, unreadable
 from amplitude_async._protocol.masking import mask
 from amplitude_async.exporting.cells import UnreadableRowError
-from amplitude_async.exporting.decoding import RowSifter, unreadable
 from amplitude_async.exporting.files import AtomicFile, Buffered, in_thread
 from amplitude_async.exporting.plan import hour_text
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from amplitude_async._protocol.decoding import BadRows
     from amplitude_async.exporting.archive import Block
-    from amplitude_async.exporting.decoding import BadRows
     from amplitude_async.exporting.files import BytesTarget
     from amplitude_async.exporting.parquet import ParquetWriter
     from amplitude_async.exporting.plan import Window

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
 
-    from amplitude_async.exporting.decoding import BadRows
+    from amplitude_async._protocol.decoding import BadRows
     from amplitude_async.exporting.export import Export
     from amplitude_async.exporting.files import PathLike
     from amplitude_async.exporting.sinks import LineSink

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from amplitude_async._protocol.decoding import RowSifter
 from amplitude_async.exporting.archive import ArchiveReader
-from amplitude_async.exporting.decoding import RowSifter
 from amplitude_async.exporting.frames import ZipFrames
 
 if TYPE_CHECKING:
-    from amplitude_async.exporting.decoding import BadRows
+    from amplitude_async._protocol.decoding import BadRows
     from amplitude_async.exporting.frames import ArchiveLimits
 
 __all__ = ["ArchiveCheck", "RowCheck"]

@@ -38,12 +38,16 @@ __all__ = [
     "Packed",
     "Sharer",
     "TrackResult",
+    "deliver",
     "encode_event",
     "encoded_options",
     "group_identify",
     "identify",
+    "ids_of",
     "pack_event",
     "pack_events",
+    "split",
+    "summed_up",
     "track",
 ]
 
@@ -223,16 +227,27 @@ def split(packed: Sequence[Packed], *, max_count: int, max_bytes: int) -> list[l
     return parts
 
 
-async def _deliver(
-    runner: Sender, packed: Sequence[Packed], parts: list[list[int]], build: Callable[[list[Packed]], Call]
+async def deliver(
+    runner: Sender,
+    packed: Sequence[Packed],
+    parts: list[list[int]],
+    build: Callable[[list[Packed]], Call],
+    *,
+    deadline: float | None,
 ) -> list[Any]:
     """Send every part; take refused items out, halve what is refused without a reason, and say what became of each.
+
+    Args:
+        runner: Sends them.
+        packed: The items.
+        parts: Their positions, dealt out to requests.
+        build: Describes a request.
+        deadline: When all of it has to be over; ``None``: each request has the limits of its kind.
 
     Raises:
         PartialDeliveryError: Some were accepted, some were not.
         AmplitudeError: None was accepted.
     """
-    deadline = runner.deadline("ingestion")
     pending = deque(parts)
     answers: list[Any] = []
     delivered: list[int] = []
@@ -258,14 +273,14 @@ async def _deliver(
             if not isinstance(error, (BadRequestError, PayloadTooLargeError)):
                 # It is about the key, the server or the line, so the rest would fare no better.
                 for rest in pending:
-                    failed |= dict.fromkeys(rest, copied(error, _ids_of(packed[index] for index in rest), "not_sent"))
+                    failed |= dict.fromkeys(rest, copied(error, ids_of(packed[index] for index in rest), "not_sent"))
                 break
     if failed:
-        raise _summed_up(sorted(delivered), dict(sorted(failed.items())), packed)
+        raise summed_up(sorted(delivered), dict(sorted(failed.items())), packed)
     return answers
 
 
-async def _answer_or_error(runner: Sender, call: Call, deadline: float, answers: list[Any]) -> AmplitudeError | None:
+async def _answer_or_error(runner: Sender, call: Call, deadline: float | None, answers: list[Any]) -> AmplitudeError | None:
     try:
         answers.append(await runner.run(call, deadline=deadline))
     except AmplitudeError as error:
@@ -273,13 +288,15 @@ async def _answer_or_error(runner: Sender, call: Call, deadline: float, answers:
     return None
 
 
-def _ids_of(items: Iterable[Packed]) -> list[str]:
+def ids_of(items: Iterable[Packed]) -> list[str]:
+    """Return the insert ids that items have."""
     return [item.insert_id for item in items if item.insert_id]
 
 
-def _summed_up(delivered: list[int], failed: dict[int, AmplitudeError], packed: Sequence[Packed]) -> AmplitudeError:
+def summed_up(delivered: list[int], failed: dict[int, AmplitudeError], packed: Sequence[Packed]) -> AmplitudeError:
+    """Return the error of a list that was not delivered whole: the error itself if none was, else a PartialDeliveryError."""
     first = next(iter(failed.values()))
-    insert_ids = _ids_of(packed[index] for index in failed)
+    insert_ids = ids_of(packed[index] for index in failed)
     outcomes = [error.outcome for error in failed.values()]
     # The one that asks for the most care: what may have arrived, then what may be sent again, then what is final.
     outcome = next((one for one in _BY_CARE if one in outcomes), first.outcome)
@@ -289,7 +306,7 @@ def _summed_up(delivered: list[int], failed: dict[int, AmplitudeError], packed: 
         return first
     message = f"{len(delivered)} of {len(packed)} were accepted; position {next(iter(failed))} failed: {first}"
     # The answer was about a whole request; each position's error is about its own event.
-    own = {index: copied(error, _ids_of((packed[index],)), error.outcome) for index, error in failed.items()}
+    own = {index: copied(error, ids_of((packed[index],)), error.outcome) for index, error in failed.items()}
     return PartialDeliveryError(
         message, delivered=delivered, failed=own, outcome=outcome, insert_ids=insert_ids, request=first.request
     )
@@ -320,14 +337,14 @@ async def track(
     if sharer is not None:
         shared = await sharer.share(packed, parts, chosen)
         if shared.failed:
-            raise _summed_up(list(shared.delivered), dict(sorted(shared.failed.items())), packed)
+            raise summed_up(list(shared.delivered), dict(sorted(shared.failed.items())), packed)
         taken: TrackResult = shared.answer  # type: ignore[assignment]  # all were delivered, so there is an answer
         return taken
 
     def build(items: list[Packed]) -> Call:
         return upload_call([item.body for item in items], [item.insert_id for item in items], chosen)
 
-    answers = await _deliver(runner, packed, parts, build)
+    answers = await deliver(runner, packed, parts, build, deadline=runner.deadline("ingestion"))
     result: TrackResult = answers[-1]
     if len(answers) > 1:
         # Each request counted its own; the call's count is theirs together.
@@ -371,11 +388,13 @@ async def identify(runner: Sender, identifications: object, *, defaults: Default
     """Upload identifications; see :meth:`amplitude_async.AsyncAmplitude.identify`."""
     packed = _pack_identifications(as_list(identifications, name="identifications"), defaults)
     parts = split(packed, max_count=MAX_IDENTIFICATIONS, max_bytes=HTTP_V2.max_bytes)
-    return (await _deliver(runner, packed, parts, lambda items: _form_call("/identify", items)))[-1]
+    deadline = runner.deadline("ingestion")
+    return (await deliver(runner, packed, parts, lambda items: _form_call("/identify", items), deadline=deadline))[-1]
 
 
 async def group_identify(runner: Sender, identifications: object) -> Any:  # noqa: ANN401 - text or JSON
     """Upload group identifications; see :meth:`amplitude_async.AsyncAmplitude.group_identify`."""
     packed = _pack_groups(as_list(identifications, name="identifications"))
     parts = split(packed, max_count=MAX_IDENTIFICATIONS, max_bytes=HTTP_V2.max_bytes)
-    return (await _deliver(runner, packed, parts, lambda items: _form_call("/groupidentify", items)))[-1]
+    deadline = runner.deadline("ingestion")
+    return (await deliver(runner, packed, parts, lambda items: _form_call("/groupidentify", items), deadline=deadline))[-1]

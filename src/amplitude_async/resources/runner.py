@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from amplitude_async._protocol.call import Call, Kind
+    from amplitude_async._protocol.hosts import Api
+    from amplitude_async._protocol.links import Link
     from amplitude_async.errors import RequestSummary
 
 __all__ = ["Download", "Runner", "Sender"]
@@ -59,6 +61,9 @@ class Runner(Sender, Protocol):
 
     async def open(self, call: Call, *, deadline: float | None = None) -> Download:
         """Send a call, return its answer as a stream."""
+
+    def link(self, api: Api, address: str) -> Link:
+        """Read a signed link that an answer of this API names; an UnexpectedResponseError if it is not one that is followed."""
 
     async def pause(self, seconds: float) -> None:
         """Wait so long."""

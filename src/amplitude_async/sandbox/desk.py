@@ -19,7 +19,9 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from amplitude_async.sandbox import rows, rules
-from amplitude_async.sandbox.limits import Limits, QueryLimits, UploadLimits
+from amplitude_async.sandbox.chores import Chores
+from amplitude_async.sandbox.limits import Limits, QueryLimits, UploadLimits, Window
+from amplitude_async.sandbox.signing import Signer
 from amplitude_async.sandbox.store import Store
 from amplitude_async.sandbox.watching import Watch
 
@@ -112,13 +114,19 @@ class Desk:
         self.limits: Final = limits
         self.clock: Final = clock
         self._throttled = throttled
-        self.uploads = UploadLimits(limits, throttled)
-        self.queries = QueryLimits(limits)
-        self.watch = Watch()
+        self.uploads: UploadLimits = UploadLimits(limits, throttled)
+        self.queries: QueryLimits = QueryLimits(limits)
+        self.watch: Watch = Watch()
+        self.chores: Chores = Chores()
+        self.signer: Signer = Signer()
+        self.after_ingest: Final[list[Callable[[], None]]] = []
+        """Who looks at what there is whenever events came; in the store's thread."""
+        self._windows: dict[str, Window] = {}
         self._path = store
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="amplitude-sandbox-store")
         try:
             self.store: Store = self._thread.submit(Store, store, project_id).result()
+            self.store.after_ingest = self.after_ingest
         except BaseException:
             self._thread.shutdown()
             raise
@@ -142,9 +150,16 @@ class Desk:
     def _start_anew(self) -> None:
         self.store.close()
         self.store = Store(self._path, self.project_id)
+        self.store.after_ingest = self.after_ingest
+        self._windows.clear()
+        self.chores.wake()
         self.uploads = UploadLimits(self.limits, self._throttled)
         self.queries = QueryLimits(self.limits)
         self.watch.forget()
+
+    def window(self, name: str, seconds: float) -> Window:
+        """Return what an API counted of late under this name."""
+        return self._windows.setdefault(name, Window(seconds))
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run something in the store's thread."""

@@ -42,6 +42,11 @@ class Documents:
         found = self._database.execute("SELECT body FROM documents WHERE kind = ? ORDER BY place", (kind,))
         return [json.loads(body) for (body,) in found]
 
+    def named(self, kind: str) -> list[tuple[str, Document]]:
+        """Return the names and documents of a kind, the oldest first."""
+        found = self._database.execute("SELECT name, body FROM documents WHERE kind = ? ORDER BY place", (kind,))
+        return [(name, json.loads(body)) for name, body in found]
+
     def put(self, kind: str, name: object, document: Document) -> Document:
         """Keep a document; one of the same name is replaced in its place. Returns it."""
         self._database.execute(

@@ -37,6 +37,7 @@ CREATE TABLE IF NOT EXISTS owned (
     device_id TEXT NOT NULL,
     PRIMARY KEY (amplitude_id, device_id)
 );
+CREATE TABLE IF NOT EXISTS erased (amplitude_id INTEGER PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS group_state (
     group_type TEXT NOT NULL,
     group_value TEXT NOT NULL,
@@ -97,8 +98,11 @@ class People:
         return tied
 
     def _created(self, user_id: str | None) -> User:
-        (last,) = self._database.execute("SELECT max(amplitude_id) FROM users").fetchone()
-        user = User(amplitude_id=_FIRST_AMPLITUDE_ID if last is None else last + 1, user_id=user_id)
+        # The id of a user who was deleted is nobody else's later.
+        (last,) = self._database.execute(
+            "SELECT max((SELECT coalesce(max(amplitude_id), 0) FROM users), (SELECT coalesce(max(amplitude_id), 0) FROM erased))"
+        ).fetchone()
+        user = User(amplitude_id=last + 1 if last else _FIRST_AMPLITUDE_ID, user_id=user_id)
         self._database.execute("INSERT INTO users (amplitude_id, user_id, state) VALUES (?, ?, '{}')", (user.amplitude_id, user_id))
         self._known[user.amplitude_id] = user
         return user
@@ -150,6 +154,18 @@ class People:
         if found[0] not in self._known:
             self._known[found[0]] = User(amplitude_id=found[0], user_id=found[1], device_id=found[2], **json.loads(found[3]))
         return self._known[found[0]]
+
+    def named(self, user_id: str) -> User | None:
+        """Return the user with exactly this user id."""
+        return self._of_user_id(user_id)
+
+    def erase(self, amplitude_id: int) -> None:
+        """Forget a user, and every device and id that was theirs."""
+        self._database.execute("INSERT OR IGNORE INTO erased VALUES (?)", (amplitude_id,))
+        self._database.execute("DELETE FROM users WHERE amplitude_id = ?", (amplitude_id,))
+        self._database.execute("DELETE FROM devices WHERE amplitude_id = ?", (amplitude_id,))
+        self._database.execute("DELETE FROM owned WHERE amplitude_id = ?", (amplitude_id,))
+        self._known.pop(amplitude_id, None)
 
     def save(self, user: User) -> None:
         """Write a user's state back."""

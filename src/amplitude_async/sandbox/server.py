@@ -8,25 +8,24 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from email.parser import BytesParser
-from email.policy import HTTP
 from typing import IO, TYPE_CHECKING, Final
-from urllib.parse import parse_qs
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from amplitude_async.sandbox import apis, exporting, queries, questions, rows, rules
+from amplitude_async.sandbox.chores import Punctual
 from amplitude_async.sandbox.desk import Desk, json_answer, parameters_of, refused_query
+from amplitude_async.sandbox.forms import form_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
 _LOG: Final = logging.getLogger("amplitude_async.sandbox")
-_LONGEST_URL: Final = 16_384  # beyond it: 414
 _MAX_IDENTIFICATIONS: Final = 1024
 _LARGEST_IN_MEMORY: Final = 4 << 20  # of an export that is being put together; what is beyond goes to a temporary file
 _PIECE_BYTES: Final = 64 << 10
@@ -56,7 +55,8 @@ class Service:
         ]
         others = [route for api in apis.ALL for route in api.routes(self._desk)]
         handlers = {HTTPException: self._unrouted, rules.RefusedError: self._refused, Exception: self._broken}
-        return Starlette(routes=[*uploads, *dashboard, *others, *more], exception_handlers=handlers)  # type: ignore[arg-type]  # each handler takes the exception it is registered for
+        punctual = Middleware(Punctual, desk=self._desk)
+        return Starlette(routes=[*uploads, *dashboard, *others, *more], middleware=[punctual], exception_handlers=handlers)  # type: ignore[arg-type]  # each handler takes the exception it is registered for
 
     # Errors
 
@@ -113,22 +113,7 @@ class Service:
 
     async def _form(self, request: Request) -> dict[str, str]:
         """Return the parameters of a query string and a form body; the body wins."""
-        if len(request.url.query) > _LONGEST_URL:
-            raise rules.refusal(414, "URI too long")
-        found = {key: request.query_params[key] for key in request.query_params}
-        body = await self._desk.body(request, rules.MIB)
-        kind = request.headers.get("content-type", "")
-        if kind.startswith("multipart/form-data"):
-            head = b"Content-Type: " + kind.encode("latin-1") + b"\r\n\r\n"
-            for part in BytesParser(policy=HTTP).parsebytes(head + body).walk():
-                name = part.get_param("name", header="content-disposition")
-                content = part.get_payload(decode=True)
-                if isinstance(name, str) and isinstance(content, bytes):
-                    found[name] = content.decode("utf-8", "replace")
-        else:
-            parsed = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True)
-            found |= {key: values[0] for key, values in parsed.items()}
-        return found
+        return {key: values[0] for key, values in (await form_of(self._desk, request)).items()}
 
     def _refused_key(self, form: dict[str, str]) -> Response | None:
         if form.get("api_key") == self._desk.keys.api_key:

@@ -17,7 +17,7 @@ from amplitude_async.sandbox.people import People, User
 from amplitude_async.sandbox.properties import apply
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from amplitude_async.sandbox.rules import Endpoint, Event
 
@@ -34,6 +34,12 @@ _SESSIONS: Final = (
 )
 _EARLIEST: Final = "SELECT session_id, row FROM events WHERE " + _OF_USER + " ORDER BY event_us ASC, id ASC LIMIT -1 OFFSET ?"  # noqa: S608 - constants; values are parameters
 _LATEST: Final = "SELECT session_id, row FROM events WHERE " + _OF_USER + " ORDER BY event_us DESC, id DESC LIMIT -1 OFFSET ?"  # noqa: S608 - constants; values are parameters
+_MONTHS: Final = (
+    "SELECT strftime('%Y-%m', event_us / 1000000, 'unixepoch') AS month, count(*) FROM events WHERE "  # noqa: S608 - constants; values are parameters
+    + _OF_USER
+    + " AND event_us >= ? AND event_us < ? GROUP BY month ORDER BY month"
+)
+_ROWS: Final = "SELECT id, row FROM events WHERE " + _OF_USER + " AND event_us >= ? AND event_us < ? AND id > ? ORDER BY id LIMIT ?"  # noqa: S608 - constants; values are parameters
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS events (
@@ -88,7 +94,9 @@ class Store:
 
     def __init__(self, path: str, project_id: int) -> None:
         """Open a file (created when missing) or ``:memory:``."""
-        self._project_id = project_id
+        self.project_id: Final = project_id
+        self.after_ingest: Sequence[Callable[[], None]] = ()
+        """Who looks at what there is whenever events came."""
         self._database = sqlite3.connect(path, isolation_level=None)
         try:
             if path != ":memory:":
@@ -120,6 +128,8 @@ class Store:
             self.people.forget(is_sound=False)
             raise
         self.people.forget()
+        for look in self.after_ingest:
+            look()
 
     def _take(self, sent: Event, stamp: rows.Arrival, endpoint: Endpoint, client_ip: str, touched: dict[int, User]) -> None:
         event = {key: rows.cut(value) for key, value in sent.items()}
@@ -145,7 +155,7 @@ class Store:
     def _person(self, event: Event) -> tuple[User, str]:
         user_id = event.get("user_id")
         sent = event.get("device_id")
-        device_id = str(sent) if sent is not None else rows.derived_device_id(self._project_id, str(user_id))
+        device_id = str(sent) if sent is not None else rows.derived_device_id(self.project_id, str(user_id))
         return self.people.resolve(None if user_id is None else str(user_id), device_id), device_id
 
     def _update(self, user: User, event: Event) -> None:
@@ -322,3 +332,59 @@ class Store:
         """Return the id of the newest row, 0 when there is none."""
         (found,) = self._database.execute("SELECT coalesce(max(id), 0) FROM events").fetchone()
         return int(found)
+
+    def erase(self, amplitude_ids: Iterable[int]) -> list[str]:
+        """Delete users with all their events, those from before a merge included; return the user ids that they had."""
+        names: list[str] = []
+        self._database.execute("BEGIN IMMEDIATE")
+        try:
+            for amplitude_id in amplitude_ids:
+                user = self.people.get(amplitude_id)
+                if user is None:
+                    continue
+                names += [] if user.user_id is None else [user.user_id]
+                for own in (user.amplitude_id, *self.people.ids_of(user.amplitude_id)):
+                    self._database.execute("DELETE FROM events WHERE amplitude_id = ?", (own,))
+                    self.people.erase(own)
+            self._database.execute("COMMIT")
+        except BaseException:
+            self._database.execute("ROLLBACK")
+            raise
+        finally:
+            self.people.forget(is_sound=False)
+        return names
+
+    def months_of(self, user: User, start_us: int, end_us: int) -> list[tuple[str, int]]:
+        """Return the months, ``YYYY-MM``, of a half-open span in which a user did anything, with how many events each has."""
+        ids = (user.amplitude_id, user.amplitude_id)
+        return self._database.execute(_MONTHS, (*ids, start_us, end_us)).fetchall()
+
+    def rows_of(self, user: User, start_us: int, end_us: int, after: int, size: int) -> list[tuple[int, str]]:
+        """Return up to ``size`` rows of a user's, with their ids, from a half-open span of time, in the order of their ids."""
+        ids = (user.amplitude_id, user.amplitude_id)
+        return self._database.execute(_ROWS, (*ids, start_us, end_us, after, size)).fetchall()
+
+    def uploaded_between(self, first: str, last: str, hours: tuple[int, int]) -> int:
+        """Count the events that were stored between two timestamps of rows, the second not included, within some upload hours."""
+        (count,) = self._database.execute(
+            "SELECT count(*) FROM events WHERE upload_hour BETWEEN ? AND ? "
+            "AND json_extract(row, '$.server_upload_time') >= ? AND json_extract(row, '$.server_upload_time') < ?",
+            (*hours, first, last),
+        ).fetchone()
+        return int(count)
+
+    def recordings(self) -> list[tuple[str, int, int, int, int]]:
+        """Return every session by device: the device, the session, the user, its first and last microsecond."""
+        return self._database.execute(
+            "SELECT json_extract(row, '$.device_id') AS device, session_id, max(amplitude_id), min(event_us), max(event_us) "
+            "FROM events WHERE session_id >= 0 GROUP BY device, session_id ORDER BY min(event_us), device, session_id"
+        ).fetchall()
+
+    def having(self, column: str, value: str, after: int) -> tuple[str | None, str] | None:
+        """Return the user id and the device of the newest event behind an id whose row has a value in a column."""
+        found: tuple[str | None, str] | None = self._database.execute(
+            "SELECT json_extract(row, '$.user_id'), json_extract(row, '$.device_id') FROM events "
+            "WHERE id > ? AND json_extract(row, ?) = ? ORDER BY id DESC LIMIT 1",
+            (after, f"$.{column}", value),
+        ).fetchone()
+        return found

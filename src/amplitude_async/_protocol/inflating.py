@@ -1,13 +1,32 @@
-"""The inflater: zlib, or isal where the ``fast`` extra is installed, which takes half the time. Both check CRC and length."""
+"""The inflater: zlib, or isal where the ``fast`` extra is installed, which takes half the time. Both check CRC and length.
+
+And how much of what is inflated is believed.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, cast
+
+from amplitude_async.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["CORRUPT", "LONGEST_HEADER", "GzipInflater", "crc32", "header_length", "inflaters", "new_gzip_inflater"]
+__all__ = [
+    "CORRUPT",
+    "LONGEST_HEADER",
+    "PIECE_BYTES",
+    "ArchiveLimits",
+    "GzipInflater",
+    "check_limits",
+    "crc32",
+    "header_length",
+    "inflaters",
+    "new_gzip_inflater",
+]
+
+PIECE_BYTES: Final = 32 << 10
+"""Most that one step of inflating gives: the working set decides the speed of what comes after."""
 
 LONGEST_HEADER: Final = 128 << 10
 """How long a gzip's header may be: its extra field has at most 64 kB, and what else there is are a name and a comment."""
@@ -15,6 +34,39 @@ LONGEST_HEADER: Final = 128 << 10
 _GZIP: Final = 31
 _FIXED_HEADER: Final = 10
 _HAS_CRC, _HAS_EXTRA, _HAS_NAME, _HAS_COMMENT = 0x02, 0x04, 0x08, 0x10
+
+
+class ArchiveLimits(NamedTuple):
+    """How much of an archive is believed. Every limit has a default, so that a hostile or broken server costs little.
+
+    Attributes:
+        line_bytes: The longest row, in bytes of JSON.
+        members: How many files an archive may hold.
+        ratio: How much longer decoded data may be than what was downloaded; recorded exports are at 6 to 20.
+        ratio_from_bytes: The ratio is not looked at before so much was decoded.
+        held_bytes: The longest member, in bytes as downloaded, that ``strict=True`` holds back in memory until it is verified.
+    """
+
+    line_bytes: int = 16 << 20
+    members: int = 1_000_000
+    ratio: float = 400.0
+    ratio_from_bytes: int = 32 << 20
+    held_bytes: int = 64 << 20
+
+
+def check_limits(limits: object) -> None:
+    """Refuse what are no limits, before anything is sent.
+
+    Raises:
+        InvalidArgumentError: They are none, or one of them allows nothing.
+    """
+    if not isinstance(limits, ArchiveLimits):
+        message = f"limits must be ArchiveLimits, not {type(limits).__name__}"
+        raise InvalidArgumentError(message, argument="limits")
+    for name, limit in limits._asdict().items():
+        if isinstance(limit, bool) or not isinstance(limit, (int, float)) or not limit > 0:
+            message = f"limits.{name} must be a number above 0"
+            raise InvalidArgumentError(message, argument="limits")
 
 
 class GzipInflater(Protocol):

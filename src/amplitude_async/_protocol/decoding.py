@@ -13,17 +13,14 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NamedTuple, NoReturn, TypeVar
+from typing import Any, Final, Generic, Literal, NamedTuple, NoReturn, TypeVar
 
 import msgspec
 
 from amplitude_async._protocol.masking import mask
 from amplitude_async.errors import ExportError, InvalidArgumentError
 
-if TYPE_CHECKING:
-    from amplitude_async.exporting.archive import Block
-
-__all__ = ["BadRows", "Decoded", "RowDecoder", "RowSifter", "Sifted", "is_one_a_line", "unreadable"]
+__all__ = ["BadRows", "Block", "Decoded", "RowDecoder", "RowSifter", "Sifted", "is_one_a_line", "unreadable"]
 
 BadRows = Literal["raise", "skip"]
 """What becomes of a row that cannot be read: an ExportError, or it is left out and counted."""
@@ -34,6 +31,29 @@ _OPENING, _CLOSING = b"{}"
 _HALF_PAIR: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 """An escape that may be half of a surrogate pair."""
 _REFUSALS = (ValueError, RecursionError, TypeError)
+
+
+class Block(NamedTuple):
+    """Whole lines that follow each other.
+
+    Attributes:
+        text: The lines, each with its end; the last line of a member may lack it.
+        rows: How many they are.
+        member: The member that they come from.
+        line: The number of the first of them in that member, from 1.
+    """
+
+    text: bytes
+    rows: int
+    member: str
+    line: int
+
+    def lines(self) -> list[bytes]:
+        """Return the lines without their ends."""
+        lines = self.text.split(b"\n")
+        if len(lines) > self.rows:
+            lines.pop()
+        return lines
 
 
 class Decoded(NamedTuple, Generic[T]):
