@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from amplitude_async.exporting.sync import SyncProgress, SyncReport
     from amplitude_async.hours import ExportSettings, export_hour, plan_hours
     from amplitude_async.options import Backoff, Timeout
+    from amplitude_async.queries import Event, Segment
 
 __all__ = [
     "AmplitudeError",
@@ -61,6 +62,7 @@ __all__ = [
     "BudgetError",
     "ClosedError",
     "ConfigurationError",
+    "Event",
     "Export",
     "ExportError",
     "ExportSettings",
@@ -89,6 +91,7 @@ __all__ = [
     "RequestTimeoutError",
     "ResponseError",
     "SavedExport",
+    "Segment",
     "ServerError",
     "Setback",
     "Settlement",
@@ -108,6 +111,7 @@ _HOMES = {
     "ArchiveLimits": "exporting.frames",
     "AsyncAmplitude": "client",
     "Backoff": "options",
+    "Event": "queries",
     "Export": "exporting.export",
     "ExportSettings": "hours",
     "ExportedEvent": "exporting.rows",
@@ -118,6 +122,7 @@ _HOMES = {
     "Period": "_protocol.budget",
     "Quota": "_protocol.budget",
     "SavedExport": "exporting.export",
+    "Segment": "queries",
     "Setback": "delivery.hooks",
     "Settlement": "delivery.ledger",
     "SyncProgress": "exporting.sync",
