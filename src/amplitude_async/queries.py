@@ -155,7 +155,7 @@ def _text(value: object, argument: str) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (float, Decimal)):
-        if not isfinite(value):
+        if not (value.is_finite() if isinstance(value, Decimal) else isfinite(value)):
             raise _refused(argument=argument, reason="holds a number that is not finite")
         return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
     if isinstance(value, int):

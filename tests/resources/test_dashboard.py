@@ -98,7 +98,11 @@ def test_blank_searches_and_ids_are_refused(blank: object) -> None:
 def test_an_activity_takes_further_parameters() -> None:
     """Bounds and further parameters go along; absent ones do not."""
     call = activity_call({"amplitude_id": 123, "offset": 0, "limit": 5, "direction": "earliest", "nothing": None})
-    assert dict(activity_call({"amplitude_id": 123, "offset": "0", "limit": 5.0}).query) == {"user": "123", "offset": "0", "limit": "5"}
+    assert dict(activity_call({"amplitude_id": 123, "offset": "0", "limit": 5.0}).query) == {
+        "user": "123",
+        "offset": "0",
+        "limit": "5",
+    }
     assert call.path == "/api/2/useractivity"
     assert dict(call.query) == {"user": "123", "offset": "0", "limit": "5", "direction": "earliest"}
 
