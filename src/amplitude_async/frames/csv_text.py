@@ -27,25 +27,21 @@ def read_csv(text: str) -> tuple[dict[str, list[Any]], str]:
         ValueError: It is no CSV.
     """
     try:
-        lines = [_trimmed(line) for line in csv.reader(io.StringIO(text, newline=""))]
+        lines = [[cell.removeprefix("\t").strip() for cell in line] for line in csv.reader(io.StringIO(text, newline=""))]
     except csv.Error as fault:
         message = f"no CSV ({fault})"
         raise ValueError(message) from None
-    lines = [line for line in lines if line]
-    if not lines:
-        return {}, ""
-    width = max(map(len, lines))
-    top = next(index for index, line in enumerate(lines) if len(line) == width)
-    title = "\n".join(", ".join(cell for cell in line if cell) for line in lines[:top])
-    rows = [line + [""] * (width - len(line)) for line in lines[top + 1 :]]
-    return {name: _values([row[index] for row in rows]) for index, name in enumerate(_names(lines[top]))}, title
+    lines = [line for line in lines if any(line)]
+    # Lines may end in commas with nothing behind, the header or the others.
+    width = max(map(_width, lines), default=0)
+    top = next((index for index, line in enumerate(lines) if len(line) >= width), 0)
+    title = "\n".join(", ".join(filter(None, line)) for line in lines[:top])
+    header, *rows = [(line + [""] * width)[:width] for line in lines[top:]] or [[]]
+    return {name: _values([row[index] for row in rows]) for index, name in enumerate(_names(header))}, title
 
 
-def _trimmed(line: list[str]) -> list[str]:
-    cells = [cell.removeprefix("\t").strip() for cell in line]
-    while cells and not cells[-1]:
-        cells.pop()
-    return cells
+def _width(line: list[str]) -> int:
+    return max(position for position, cell in enumerate(line, 1) if cell)
 
 
 def _names(header: list[str]) -> list[str]:

@@ -136,7 +136,8 @@ def _kind_of(data: object) -> Kind | None:
 def _kind_of_series(data: Mapping[str, Any]) -> Kind:
     if "seriesMeta" in data:
         return "users"
-    places = [str(place) for place in data.get("xValues") or ()]
+    found = data.get("xValues")
+    places = [str(place) for place in found] if isinstance(found, Sequence) else []
     if "seriesLabels" not in data:
         return "session_lengths" if any(map(_LENGTH.fullmatch, places)) else "segmentation"
     if "seriesCollapsed" in data or not places:
@@ -212,7 +213,7 @@ def _columns(rows: Iterable[Row], names: Sequence[str] = ()) -> Columns:
 
 def _dated(columns: Columns, name: str = "date") -> Columns:
     """Read a column of days or of times of day as such, if all of it reads as one."""
-    texts = columns[name]
+    texts = [text for text in columns[name] if text is not None]
     if texts and all(isinstance(text, str) and _DAY.fullmatch(text) for text in texts):
         read: Callable[[str], date] = date.fromisoformat
     elif texts and all(isinstance(text, str) and _INSTANT.fullmatch(text) for text in texts):
@@ -220,7 +221,7 @@ def _dated(columns: Columns, name: str = "date") -> Columns:
     else:
         return columns
     with suppress(ValueError):  # 2026-02-30: what is no date stays text
-        columns[name] = [read(text) for text in texts]
+        columns[name] = [None if text is None else read(text) for text in columns[name]]
     return columns
 
 
