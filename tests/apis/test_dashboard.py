@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
-MAY = {"start": date(2026, 5, 1), "end": "20260503"}
+MAY: dict[str, Any] = {"start": date(2026, 5, 1), "end": "20260503"}
 
 
 def at(day: int, hour: int = 12) -> datetime:

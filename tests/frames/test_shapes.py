@@ -142,12 +142,21 @@ def test_a_funnel() -> None:
 
 
 def test_funnels_by_group() -> None:
-    """What else their meta says is a column of its own; what only some have is empty for the others."""
+    """What their meta says, or they say beside it, is a column of its own; what only some have is empty for the others."""
     one = answers.FUNNELS["data"][0]
-    grouped = {"data": [{**one, "meta": {"segmentIndex": 0, "group": "Norway"}}, {**one, "meta": {"segmentIndex": 0}}]}
+    grouped = {"data": [{**one, "groupValue": "Norway"}, {**one, "meta": {"segmentIndex": 1, "further": "x"}}]}
     made = table(grouped)
-    assert made.columns[:3] == ("segment", "group", "step")
+    assert made.columns[:4] == ("segment", "group", "further", "step")
+    assert made["segment"] == (0,) * 3 + (1,) * 3
     assert made["group"] == ("Norway",) * 3 + (None,) * 3
+    assert table(grouped, part="days")["group"] == ("Norway",) * 6 + (None,) * 6
+
+
+def test_retention_by_group() -> None:
+    """The value of the group-by is a column."""
+    answer = copy.deepcopy(answers.RETENTION)
+    answer["data"]["seriesMeta"][0]["groupValue"] = "Norway"
+    assert table(answer).columns[:4] == ("segment", "return_event", "group", "date")
 
 
 def test_a_retention() -> None:

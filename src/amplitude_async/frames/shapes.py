@@ -58,7 +58,7 @@ _INSTANT: Final = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2})?", re.
 _CLOCK: Final = re.compile(r"\d{1,2}:\d{2}", re.ASCII)
 _LENGTH: Final = re.compile(r"(\d+(?:\.\d+)?)s-(\d+(?:\.\d+)?)s", re.ASCII)
 _AFTER: Final = re.compile(r"r(\d{1,3})d", re.ASCII)
-_META: Final = {"segmentIndex": "segment", "eventIndex": "return_event"}
+_META: Final = {"segmentIndex": "segment", "eventIndex": "return_event", "groupValue": "group"}
 
 
 class Shape(NamedTuple):
@@ -330,7 +330,7 @@ def _funnels(data: object) -> Columns:
     def rows() -> Iterator[Row]:
         for each in _items(data, "data"):
             funnel = _mapping(each, "a funnel")
-            labels = _meta(_mapping(funnel.get("meta") or {}, "meta"))
+            labels = _of_funnel(funnel)
             events = _optional(funnel, "events")
             further = [_optional(funnel, name) for name in ("stepByStep", "cumulative", "medianTransTimes", "avgTransTimes")]
             for index, users in enumerate(_listed(funnel, "cumulativeRaw")):
@@ -340,9 +340,15 @@ def _funnels(data: object) -> Columns:
     return _columns(rows(), (*_funnel_labels(data), *names))
 
 
+def _of_funnel(funnel: Mapping[str, Any]) -> Row:
+    """Return what says which funnel it is: its meta, and what else is one value and no list of them."""
+    further = {name: value for name, value in funnel.items() if isinstance(value, (str, int, float))}
+    return _meta({**_mapping(funnel.get("meta") or {}, "meta"), **further})
+
+
 def _funnel_labels(data: object) -> list[str]:
-    metas = (_mapping(each, "a funnel").get("meta") or {} for each in _items(data, "data"))
-    return list(dict.fromkeys(chain(("segment",), *(_meta(_mapping(meta, "meta")) for meta in metas))))
+    labels = (_of_funnel(_mapping(each, "a funnel")) for each in _items(data, "data"))
+    return list(dict.fromkeys(chain(("segment",), *labels)))
 
 
 def _funnel_days(data: object) -> Columns:
@@ -351,7 +357,7 @@ def _funnel_days(data: object) -> Columns:
     def rows() -> Iterator[Row]:
         for each in _items(data, "data"):
             funnel = _mapping(each, "a funnel")
-            labels = _meta(_mapping(funnel.get("meta") or {}, "meta"))
+            labels = _of_funnel(funnel)
             events = _optional(funnel, "events")
             days = _mapping(funnel.get("dayFunnels"), "dayFunnels")
             dates = _optional(days, "xValues")

@@ -212,6 +212,24 @@ def _html(value: object) -> str:
 def table(answer: Mapping[str, Any] | Sequence[Any] | str, *, kind: Kind | None = None, part: Part | None = None) -> Table:
     """Make a table of what a dashboard query answered: tidy rows, one number a row beside what it is a number of.
 
+    The columns are:
+
+    - segmentation, charts: ``date``, ``label`` (or ``label_1``, ``label_2``), ``value``; collapsed: without ``date``
+    - active and new users, averages of sessions: ``date``, ``segment`` or ``label``, ``value``
+    - session lengths: ``length``, ``from_seconds``, ``to_seconds``, ``sessions``
+    - composition: ``property``, ``value``, ``users``
+    - real time: ``day``, ``time``, ``users``
+    - funnels: ``segment``, ``group`` (if grouped), ``step`` (from 1), ``event``, ``users``, ``step_by_step``, ``cumulative``,
+      ``median_ms``, ``average_ms``; by day: ``segment``, ``group``, ``date``, ``step``, ``event``, ``users``, ``median_ms``,
+      ``average_ms``
+    - retention: ``segment``, ``return_event``, ``group`` (if grouped), ``date``, ``interval`` (from 0), ``users``, ``outof``,
+      ``share``, ``incomplete``, ``cohort`` (its size); combined: without ``date``
+    - revenue LTV: ``date``, ``label``, ``day``, ``value``, ``count``, ``paid``, ``total_amount``
+    - events list, user search, user activity, CSV: as they are
+
+    ``date`` is a ``date``, or a ``datetime`` for hours and minutes, if all of them read as one; retention has texts such as
+    ``"Feb 03"``, without a year.
+
     Args:
         answer: The answer of any query of ``amplitude.dashboard``, or what is under its ``data``; also the text of ``chart_csv``.
         kind: What it is, where it cannot be told from the answer: ``"composition"`` where the values are dates, ``"funnels"``,
@@ -220,22 +238,7 @@ def table(answer: Mapping[str, Any] | Sequence[Any] | str, *, kind: Kind | None 
             ``"combined"`` (retention, over all dates), ``"user"`` (user activity: who it is).
 
     Returns:
-        A :class:`Table` with these columns:
-
-        - segmentation, charts: ``date``, ``label`` (or ``label_1``, ``label_2``), ``value``; collapsed: without ``date``
-        - active and new users, averages of sessions: ``date``, ``segment`` or ``label``, ``value``
-        - session lengths: ``length``, ``from_seconds``, ``to_seconds``, ``sessions``
-        - composition: ``property``, ``value``, ``users``
-        - real time: ``day``, ``time``, ``users``
-        - funnels: ``segment``, ``step`` (from 1), ``event``, ``users``, ``step_by_step``, ``cumulative``, ``median_ms``,
-          ``average_ms``; by day: ``segment``, ``date``, ``step``, ``event``, ``users``, ``median_ms``, ``average_ms``
-        - retention: ``segment``, ``return_event``, ``date``, ``interval`` (from 0), ``users``, ``outof``, ``share``, ``incomplete``,
-          ``cohort`` (its size); combined: without ``date``
-        - revenue LTV: ``date``, ``label``, ``day``, ``value``, ``count``, ``paid``, ``total_amount``
-        - events list, user search, user activity, CSV: as they are
-
-        ``date`` is a ``date``, or a ``datetime`` for hours and minutes, if all of them read as one; retention has texts such as
-        ``"Feb 03"``, without a year.
+        A :class:`Table` with the columns above.
 
     Raises:
         InvalidArgumentError: The answer is of no query that is known here, or has no such part.

@@ -69,16 +69,16 @@ class ActivityUser(TypedDict, total=False):
     ``properties`` are the user's own. For an unknown id the counts are 0 and ``user_id`` is ``None``.
     """
 
-    user_id: str | None
-    canonical_amplitude_id: int
-    merged_amplitude_ids: list[int]
-    num_events: int
-    num_sessions: int
-    usage_time: int
+    user_id: Required[str | None]
+    canonical_amplitude_id: Required[int]
+    merged_amplitude_ids: Required[list[int]]
+    num_events: Required[int]
+    num_sessions: Required[int]
+    usage_time: Required[int]
     first_used: str | None
     last_used: str | None
-    purchases: int
-    revenue: float
+    purchases: Required[int]
+    revenue: Required[float]
     platform: str | None
     os: str | None
     version: str | None
@@ -91,7 +91,7 @@ class ActivityUser(TypedDict, total=False):
     dma: str | None
     language: str | None
     start_version: str | None
-    device_ids: list[str]
+    device_ids: Required[list[str]]
     last_device_id: str | None
     last_location: dict[str, float] | None
     paying: bool | None
