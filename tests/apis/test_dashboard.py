@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from amplitude_async import AsyncAmplitude, BadRequestError, Event, Segment
+from amplitude_async import AsyncAmplitude, BadRequestError, Event, InvalidArgumentError, Segment
 from amplitude_async.frames import table
 
 if TYPE_CHECKING:
@@ -98,6 +98,46 @@ async def test_a_user_is_found_and_told_of(box: Sandbox) -> None:
     assert table(activity)["event_type"] == ("signup", "order_placed", "order_placed", "order_placed")
     (who,) = table(activity, part="user").to_records()
     assert (who["user_id"], who["num_events"], who["country"]) == ("linus-12345", 4, "Sweden")
+
+
+@pytest.mark.parametrize("direction", ["latest", "earliest"])
+async def test_all_events_of_a_user(box: Sandbox, direction: Literal["latest", "earliest"]) -> None:
+    """However many requests it takes: none twice, none left out, in order; it goes on where it was left."""
+    async with AsyncAmplitude(**box.credentials) as amplitude:
+        await amplitude.track(
+            {"event_type": f"x{number}", "user_id": "ada-12345", "time": at(1, 0) + timedelta(minutes=number)} for number in range(25)
+        )
+        found = await amplitude.user_search("ada-12345")
+        amplitude_id = found["matches"][0]["amplitude_id"]
+        expected = [f"x{number}" for number in range(25)]
+        if direction == "latest":
+            expected.reverse()
+        events = amplitude.dashboard.user_events(amplitude_id, limit=10, direction=direction)
+        kinds = [event["event_type"] async for event in events]
+        assert kinds == expected
+        assert events.is_finished
+        first = amplitude.dashboard.user_events(amplitude_id, limit=10, direction=direction)
+        pages = first.pages()
+        assert [event["event_type"] for event in await anext(pages)] == expected[:10]
+        assert first.cursor == 10
+        rest = amplitude.dashboard.user_events(amplitude_id, offset=10, limit=5, direction=direction)
+        assert [len(page) async for page in rest.pages()] == [5, 5, 5, 0]
+        assert [event async for event in amplitude.dashboard.user_events(1)] == []
+
+
+async def test_a_walk_through_events_is_refused_at_once(box: Sandbox) -> None:
+    """What makes no sense is said when the iterator is made, not at its first event."""
+    async with AsyncAmplitude(**box.credentials) as amplitude:
+        for options, argument in (
+            ({"amplitude_id": ""}, "amplitude_id"),
+            ({"amplitude_id": 1, "limit": 1001}, "limit"),
+            ({"amplitude_id": 1, "limit": 0}, "limit"),
+            ({"amplitude_id": 1, "offset": -1}, "offset"),
+        ):
+            wrong: Any = options
+            with pytest.raises(InvalidArgumentError) as caught:
+                amplitude.dashboard.user_events(**wrong)
+            assert caught.value.argument == argument
 
 
 async def test_a_refusal_has_amplitudes_words(box: Sandbox) -> None:

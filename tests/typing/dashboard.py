@@ -75,6 +75,8 @@ async def asks(amplitude: AsyncAmplitude) -> None:
     activity = await dashboard.user_activity(found["matches"][0]["amplitude_id"], direction="earliest", further=1)
     assert_type(activity, UserActivity)
     assert_type(activity["userData"]["num_events"], int)
+    async for event in dashboard.user_events(found["matches"][0]["amplitude_id"], direction="earliest"):
+        assert_type(event, dict[str, Any])
     assert_type(dashboard.cost("funnels", e=[built, plain], start=first, end=last), int)
     await amplitude.event_segmentation(e=built, start=first, end=last, s=norway)
 

@@ -56,6 +56,8 @@ Parameters = Mapping[str, object]
 
 MAX_VALUES: Final = 1000
 """Values of a group-by that a query gives at most."""
+MAX_EVENTS: Final = 1000
+"""Events of a user that a request asks for at most."""
 DAY_SECONDS: Final = 86_400
 BIN_UNITS: Final = ("hours", "minutes", "seconds")
 LTV_METRICS: Final = {"arpu": 0, "arppu": 1, "total_revenue": 2, "paying_users": 3}

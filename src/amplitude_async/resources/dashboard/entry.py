@@ -5,10 +5,12 @@ What all of them share is said once, in :class:`Dashboard`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from amplitude_async.errors import InvalidArgumentError, shown
 from amplitude_async.resources.dashboard import calls
+from amplitude_async.resources.paging import Page, Pages
+from amplitude_async.resources.parameters import whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
         UserSearch,
     )
     from amplitude_async.resources.dashboard.definitions import EventDefinition, SegmentDefinition
+    from amplitude_async.resources.paging import Cursor
     from amplitude_async.resources.runner import Runner
 
 __all__ = ["Dashboard", "Query"]
@@ -492,6 +495,49 @@ class Dashboard:
         asked = {"amplitude_id": amplitude_id, "offset": offset, "limit": limit, "direction": direction, **fields}
         answer: UserActivity = await self._runner.run(calls.activity_call(asked))
         return answer
+
+    def user_events(
+        self,
+        amplitude_id: int | str,
+        *,
+        offset: int = 0,
+        limit: int = calls.MAX_EVENTS,
+        direction: Literal["latest", "earliest"] | None = None,
+        **fields: object,
+    ) -> Pages[dict[str, Any]]:
+        """Iterate over all events of a user, as many requests as it takes: ``async for event in ...``.
+
+        Nothing is sent before the first event is asked for. An event that arrives meanwhile pushes the others back, so that one may
+        come twice (``uuid`` tells them apart); with ``direction="earliest"`` none does.
+
+        Args:
+            amplitude_id: The Amplitude id; :meth:`user_search` gives it.
+            offset: Where to begin; the ``cursor`` of an earlier iteration.
+            limit: How many events a request asks for, up to 1,000.
+            direction: ``"latest"`` events first (the default), or ``"earliest"``.
+            **fields: Further parameters.
+
+        Returns:
+            An async iterator of events; ``.pages()`` gives them a request at a time, ``.cursor`` says where it stands.
+
+        Raises:
+            InvalidArgumentError: The id is blank, or a bound makes no sense.
+
+        Amplitude's page: https://amplitude.com/docs/apis/analytics/dashboard-rest#user-activity
+        """
+        size = whole_number(limit, argument="limit", least=1, most=calls.MAX_EVENTS)
+        begin = whole_number(offset, argument="offset")
+        asked = {"amplitude_id": amplitude_id, "limit": size, "direction": direction, **fields}
+        calls.activity_call(asked)
+
+        async def fetch(cursor: Cursor | None) -> Page[dict[str, Any]]:
+            place = begin if cursor is None else int(cursor)
+            answer: UserActivity = await self._runner.run(calls.activity_call({**asked, "offset": place}))
+            events = answer.get("events") or []
+            # More than were asked for may come, so that no session is cut; fewer are the last.
+            return Page(events, place + len(events) if len(events) >= size else None)
+
+        return Pages(fetch, begin)
 
     async def user_search(self, user: str | int, **fields: object) -> UserSearch:
         """Find users; the same as :meth:`amplitude_async.AsyncAmplitude.user_search`.
