@@ -145,10 +145,10 @@ def test_a_package_that_is_absent_is_named(method: str, name: str, monkeypatch: 
 def test_arrows_interface_takes_whatever_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without pyarrow polars hands the table over; without both the error names what to install."""
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    monkeypatch.setitem(sys.modules, "polars", None)
-    with pytest.raises(ConfigurationError, match="pip install pyarrow"):
-        MIXED.__arrow_c_stream__()
-    monkeypatch.delitem(sys.modules, "polars")
+    with monkeypatch.context() as without_polars:
+        without_polars.setitem(sys.modules, "polars", None)
+        with pytest.raises(ConfigurationError, match="pip install pyarrow"):
+            MIXED.__arrow_c_stream__()
     pl = package("polars")
     assert pl.DataFrame(MIXED).to_dicts() == PLAIN
 
