@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from amplitude_async.exporting.sync import SyncProgress, SyncReport
     from amplitude_async.hours import ExportSettings, export_hour, plan_hours
     from amplitude_async.options import Backoff, Timeout
+    from amplitude_async.queries import Event, Segment
 
 __all__ = [
     "AmplitudeError",
@@ -63,6 +64,7 @@ __all__ = [
     "BudgetError",
     "ClosedError",
     "ConfigurationError",
+    "Event",
     "Export",
     "ExportError",
     "ExportSettings",
@@ -93,6 +95,7 @@ __all__ = [
     "RequestTimeoutError",
     "ResponseError",
     "SavedExport",
+    "Segment",
     "ServerError",
     "Setback",
     "Settlement",
@@ -112,6 +115,7 @@ _HOMES = {
     "ArchiveLimits": "_protocol.inflating",
     "AsyncAmplitude": "client",
     "Backoff": "options",
+    "Event": "queries",
     "Export": "exporting.export",
     "ExportSettings": "hours",
     "ExportedEvent": "exporting.rows",
@@ -122,6 +126,7 @@ _HOMES = {
     "Period": "_protocol.budget",
     "Quota": "_protocol.budget",
     "SavedExport": "exporting.export",
+    "Segment": "queries",
     "Setback": "delivery.hooks",
     "Settlement": "delivery.ledger",
     "SyncProgress": "exporting.sync",

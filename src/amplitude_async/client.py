@@ -12,7 +12,7 @@ from amplitude_async._protocol.hosts import resolve
 from amplitude_async.errors import ConfigurationError, shown
 from amplitude_async.events import Defaults, epoch_ms
 from amplitude_async.options import DEFAULT_MAX_RETRIES, MASK, Backoff, Timeout, as_timeout, check_credential
-from amplitude_async.resources import dashboard, ingestion
+from amplitude_async.resources import ingestion
 from amplitude_async.resources.namespaces import Namespaces
 
 if TYPE_CHECKING:
@@ -518,7 +518,7 @@ class AsyncAmplitude(Namespaces):
 
         Amplitude's page: https://amplitude.com/docs/apis/analytics/dashboard-rest#user-search
         """
-        return await dashboard.user_search(self._caller, user)
+        return await self.dashboard.user_search(user)
 
     async def user_activity(
         self, amplitude_id: int | str, *, offset: int | None = None, limit: int | None = None, **parameters: object
@@ -541,16 +541,20 @@ class AsyncAmplitude(Namespaces):
 
         Amplitude's page: https://amplitude.com/docs/apis/analytics/dashboard-rest#user-activity
         """
-        bounds = {name: value for name, value in (("offset", offset), ("limit", limit)) if value is not None}
-        return await dashboard.user_activity(self._caller, amplitude_id, {**bounds, **parameters})
+        from amplitude_async.resources.dashboard.calls import activity_call  # noqa: PLC0415 - loaded on first use
+
+        asked = {"amplitude_id": amplitude_id, "offset": offset, "limit": limit, **parameters}
+        answer: UserActivity = await self._caller.run(activity_call(asked))
+        return answer
 
     async def event_segmentation(
         self, *, e: Mapping[str, object] | str | list[Any], start: date | str, end: date | str, **parameters: object
     ) -> Segmentation:
-        """Ask how often, or by how many, an event was done.
+        """Ask how often, or by how many, an event was done; ``dashboard.segmentation`` is the same with every parameter by name.
 
         Args:
-            e: The event: a mapping such as ``{"event_type": "signup", "filters": [...], "group_by": [...]}`` or its JSON text.
+            e: The event: an :class:`~amplitude_async.Event`, a mapping such as ``{"event_type": "signup", "filters": [...]}``, or the
+                JSON text of one.
             start: First day, inclusive: a date, or ``YYYYMMDD``. Amplitude reads it in the project's time zone.
             end: Last day, inclusive.
             **parameters: Further parameters by Amplitude's names: ``e2``, ``m`` (``"uniques"``, ``"totals"``, ...), ``i`` (1, 7, 30,
@@ -567,7 +571,10 @@ class AsyncAmplitude(Namespaces):
 
         Amplitude's page: https://amplitude.com/docs/apis/analytics/dashboard-rest#event-segmentation
         """
-        return await dashboard.event_segmentation(self._caller, e=e, start=start, end=end, parameters=parameters)
+        from amplitude_async.resources.dashboard.calls import segmentation_call  # noqa: PLC0415 - loaded on first use
+
+        answer: Segmentation = await self._caller.run(segmentation_call({"e": e, "start": start, "end": end, **parameters}))
+        return answer
 
     def export(
         self,

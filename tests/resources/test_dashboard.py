@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amplitude_async import InvalidArgumentError
-from amplitude_async.resources.dashboard import activity_call, search_call, segmentation_call
+from amplitude_async.resources.dashboard.calls import activity_call, search_call, segmentation_call
 from amplitude_async.resources.parameters import query_value
 
 E = {"event_type": "signup"}
@@ -78,7 +78,7 @@ def test_a_parameter_without_a_text_is_refused(value: object) -> None:
 @pytest.mark.parametrize("user", ["user-12345", 12345, "ada@example.org", " x"])
 def test_a_search_asks_for_one_user(user: object) -> None:
     """A search is a repeatable GET with the project's keys, and the text goes out as it is."""
-    call = search_call(user)
+    call = search_call({"user": user})
     assert (call.api, call.kind, call.method, call.path) == ("dashboard", "query", "GET", "/api/2/usersearch")
     assert (call.credential, call.repeatable, call.body) == ("project", True, None)
     assert call.query == (("user", str(user)),)
@@ -88,17 +88,21 @@ def test_a_search_asks_for_one_user(user: object) -> None:
 def test_blank_searches_and_ids_are_refused(blank: object) -> None:
     """Nothing is asked for nobody."""
     with pytest.raises(InvalidArgumentError) as caught:
-        search_call(blank)
+        search_call({"user": blank})
     assert caught.value.argument == "user"
     with pytest.raises(InvalidArgumentError) as caught:
-        activity_call(blank, {})
+        activity_call({"amplitude_id": blank})
     assert caught.value.argument == "amplitude_id"
 
 
 def test_an_activity_takes_further_parameters() -> None:
     """Bounds and further parameters go along; absent ones do not."""
-    call = activity_call(123, {"offset": 0, "limit": 5, "direction": "earliest", "nothing": None})
-    assert dict(activity_call(123, {"offset": "0", "limit": 5.0}).query) == {"user": "123", "offset": "0", "limit": "5"}
+    call = activity_call({"amplitude_id": 123, "offset": 0, "limit": 5, "direction": "earliest", "nothing": None})
+    assert dict(activity_call({"amplitude_id": 123, "offset": "0", "limit": 5.0}).query) == {
+        "user": "123",
+        "offset": "0",
+        "limit": "5",
+    }
     assert call.path == "/api/2/useractivity"
     assert dict(call.query) == {"user": "123", "offset": "0", "limit": "5", "direction": "earliest"}
 
@@ -108,7 +112,7 @@ def test_an_activity_takes_further_parameters() -> None:
 def test_a_bound_that_makes_no_sense_is_refused(name: str, bound: object) -> None:
     """Offsets and limits are whole numbers from 0."""
     with pytest.raises(InvalidArgumentError) as caught:
-        activity_call(123, {name: bound})
+        activity_call({"amplitude_id": 123, name: bound})
     assert caught.value.argument == name
 
 
@@ -125,7 +129,7 @@ def test_a_bound_that_makes_no_sense_is_refused(name: str, bound: object) -> Non
 )
 def test_what_an_event_definition_may_be(e: Any, expected: dict[str, Any]) -> None:
     """A mapping, its JSON text, or a list of one, for e and for e2 alike."""
-    query = dict(segmentation_call(e, "20260101", "20260131", {"e2": e}).query)
+    query = dict(segmentation_call({"e": e, "start": "20260101", "end": "20260131", "e2": e}).query)
     assert json.loads(query["e"]) == json.loads(query["e2"]) == expected
 
 
@@ -135,23 +139,23 @@ def test_what_an_event_definition_may_be(e: Any, expected: dict[str, Any]) -> No
 def test_what_an_event_definition_may_not_be(e: Any) -> None:
     """Anything else is refused by name."""
     with pytest.raises(InvalidArgumentError) as caught:
-        segmentation_call(e, "20260101", "20260131", {})
+        segmentation_call({"e": e, "start": "20260101", "end": "20260131"})
     assert caught.value.argument == "e"
 
 
 def test_a_start_after_its_end_is_refused() -> None:
     """Both bounds are inclusive, so only a start behind its end makes no range."""
-    segmentation_call(E, "20260101", date(2026, 1, 1), {})
+    segmentation_call({"e": E, "start": "20260101", "end": date(2026, 1, 1)})
     with pytest.raises(InvalidArgumentError, match="after"):
-        segmentation_call(E, date(2026, 1, 2), "20260101", {})
+        segmentation_call({"e": E, "start": date(2026, 1, 2), "end": "20260101"})
 
 
 @pytest.mark.parametrize(("given_", "later"), [("rolling_window", "rollingWindow"), ("rollingWindow", "rolling_window")])
 def test_query_keywords_are_accepted_in_snake_case(given_: str, later: str) -> None:
     """Both spellings go out as Amplitude's, once, and of two the later wins."""
-    query = segmentation_call(E, "20260101", "20260131", {given_: 7}).query
+    query = segmentation_call({"e": E, "start": "20260101", "end": "20260131", given_: 7}).query
     assert ("rollingWindow", "7") in query
-    both = segmentation_call(E, "20260101", "20260131", {given_: 7, later: 8}).query
+    both = segmentation_call({"e": E, "start": "20260101", "end": "20260131", given_: 7, later: 8}).query
     assert [value for name, value in both if name in {given_, later}] == ["8"]
 
 
@@ -160,5 +164,5 @@ def test_the_callers_parameters_stay_as_they_were(parameters: dict[str, Any]) ->
     """A question changes nothing of what it was given."""
     definition: dict[str, Any] = {"event_type": "x", "group_by": [parameters]}
     before = copy.deepcopy((definition, parameters))
-    segmentation_call(definition, "20260101", "20260131", {"s": [parameters]})
+    segmentation_call({"e": definition, "start": "20260101", "end": "20260131", "s": [parameters]})
     assert (definition, parameters) == before

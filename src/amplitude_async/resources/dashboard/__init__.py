@@ -1,0 +1,70 @@
+"""Charts and user data: the queries of the dashboard API, what they cost, and what they answer.
+
+Amplitude's page: https://amplitude.com/docs/apis/analytics/dashboard-rest
+"""
+
+from __future__ import annotations
+
+from amplitude_async.resources.dashboard.answers import (
+    ActivityUser,
+    Chart,
+    ChartData,
+    Composition,
+    CompositionData,
+    EventsList,
+    Funnel,
+    FunnelDays,
+    Funnels,
+    ListedEvent,
+    RealTime,
+    RealTimeData,
+    Retention,
+    RetentionCell,
+    RetentionData,
+    RetentionSeries,
+    RevenueLtv,
+    RevenueLtvData,
+    RevenueLtvSeries,
+    Segmentation,
+    SegmentationData,
+    SessionLengths,
+    SessionLengthsData,
+    UserActivity,
+    UserCounts,
+    UserCountsData,
+    UserMatch,
+    UserSearch,
+)
+from amplitude_async.resources.dashboard.entry import Dashboard
+
+__all__ = [
+    "ActivityUser",
+    "Chart",
+    "ChartData",
+    "Composition",
+    "CompositionData",
+    "Dashboard",
+    "EventsList",
+    "Funnel",
+    "FunnelDays",
+    "Funnels",
+    "ListedEvent",
+    "RealTime",
+    "RealTimeData",
+    "Retention",
+    "RetentionCell",
+    "RetentionData",
+    "RetentionSeries",
+    "RevenueLtv",
+    "RevenueLtvData",
+    "RevenueLtvSeries",
+    "Segmentation",
+    "SegmentationData",
+    "SessionLengths",
+    "SessionLengthsData",
+    "UserActivity",
+    "UserCounts",
+    "UserCountsData",
+    "UserMatch",
+    "UserSearch",
+]
