@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from datetime import datetime
 from pprint import pformat
-from typing import TYPE_CHECKING, Any, Final, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Final, overload
 
 import pytest
 
@@ -90,7 +90,7 @@ class TrackedEvents(Sequence[dict[str, Any]]):
     def __eq__(self, other: object) -> bool:
         return self._read() == (other._read() if isinstance(other, TrackedEvents) else other)
 
-    __hash__ = None  # type: ignore[assignment]  # it grows
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]  # it grows
 
     def __repr__(self) -> str:
         lines = [_line(event) for event in self._read()]

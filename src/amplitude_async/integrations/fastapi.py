@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 try:
     from fastapi import Depends
     from starlette.requests import HTTPConnection  # noqa: TC002 - FastAPI reads it at run time
-except ImportError as missing:
+except ImportError:
     from amplitude_async.errors import ConfigurationError
 
     _message = "FastAPI is not installed: pip install 'amplitude-async[fastapi]'"
-    raise ConfigurationError(_message) from missing
+    raise ConfigurationError(_message) from None
 
 from amplitude_async.client import AsyncAmplitude
 from amplitude_async.context import event_context

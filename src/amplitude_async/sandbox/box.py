@@ -180,8 +180,8 @@ class Sandbox:
         self._port = port
         self._clock = clock
         self._limits = chosen
-        self.faults = Faults()
-        self.token = token or secrets.token_urlsafe(24)
+        self.faults: Faults = Faults()
+        self.token: str = token or secrets.token_urlsafe(24)
         self._server: _Server | None = None
         self._desk: Desk | None = None
         self._thread: threading.Thread | None = None

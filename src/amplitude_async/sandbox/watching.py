@@ -69,8 +69,8 @@ class Watch:
         self._kept: deque[Sighting] = deque(maxlen=KEPT)
         self._watchers: set[asyncio.Queue[Sighting | None]] = set()
         self._numbers = count(1)
-        self.accepted = 0
-        self.rejected = 0
+        self.accepted: int = 0
+        self.rejected: int = 0
         self.record: list[Any] | None = None
         """Every accepted event, as it was sent, where somebody asked for that."""
 
