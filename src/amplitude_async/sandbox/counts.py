@@ -1,0 +1,184 @@
+"""Plain counts: active and new users, their composition, real-time users, the list of events.
+
+Pure. Described at https://amplitude.com/docs/apis/analytics/dashboard-rest. Where that page is silent: a user is counted in each
+group whose value they had at one of their events (new users: at their first one); real-time intervals end with the one that is
+running.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from amplitude_async.sandbox import definitions, questions
+from amplitude_async.sandbox.conditions import INACTIVE, EventChoice, Group, Segment
+from amplitude_async.sandbox.limits import query_cost
+from amplitude_async.sandbox.periods import DATE_INTERVALS, DAY_US, Buckets, buckets
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from amplitude_async.sandbox.questions import Parameters, Range
+    from amplitude_async.sandbox.world import StoredEvent, World
+
+_FIVE_MINUTES_US: Final = 300_000_000
+_REALTIME_STEPS: Final = DAY_US // _FIVE_MINUTES_US
+_MOST_VALUES: Final = 1000
+NO_CHOICES: Final[tuple[EventChoice, ...]] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Users:
+    """Active or new users in each interval."""
+
+    only_new: bool
+    range: Range
+    interval: int
+    segments: tuple[Segment, ...]
+    group_by: tuple[Group, ...]
+
+    @property
+    def cost(self) -> int:
+        """Return what it costs."""
+        return query_cost(
+            days=self.range.days,
+            conditions=[len(segment.conditions) for segment in self.segments],
+            group_bys=len(self.group_by),
+        )
+
+    @property
+    def choices(self) -> tuple[EventChoice, ...]:
+        """Return the events that it names: none."""
+        return NO_CHOICES
+
+    def answer(self, world: World) -> dict[str, object]:
+        """Return the ``data`` of the answer."""
+        frame = buckets(world.zone, self.range.start, self.range.end, self.interval)
+        span = self.range.span(world.zone)
+        events = world.newcomers(*span) if self.only_new else world.active(*span)
+        series: list[list[int]] = []
+        metas: list[object] = []
+        for number, segment in enumerate(self.segments):
+            members = [event for event in events if world.belongs(segment, event, frame.bounds(frame.place(event.at_us)))]
+            for name, grouped in world.grouped(members, self.group_by, questions.DEFAULT_LIMIT):
+                series.append([len(people) for people in _people(frame, grouped)])
+                metas.append(name if self.group_by else {"segmentIndex": number})
+        return {"series": series, "seriesMeta": metas, "xValues": frame.labels}
+
+
+def _people(frame: Buckets, events: Iterable[StoredEvent]) -> list[set[int]]:
+    found: list[set[int]] = [set() for _bucket in range(len(frame))]
+    for event in events:
+        found[frame.place(event.at_us)].add(event.person)
+    return found
+
+
+def users(parameters: Parameters) -> Users:
+    """Read a query for users. ValueError says what is missing or malformed."""
+    interval = questions.interval(parameters, DATE_INTERVALS)
+    segments, group_by = definitions.segments(parameters), definitions.group_by(parameters)
+    definitions.check_grouping(segments, group_by)
+    return Users(
+        only_new=questions.choice(parameters, "m", ("active", "new")) == "new",
+        range=questions.day_range(parameters, interval),
+        interval=interval,
+        segments=segments,
+        group_by=group_by,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Composition:
+    """How many active users had each value of a property."""
+
+    range: Range
+    name: str
+
+    @property
+    def cost(self) -> int:
+        """Return what it costs."""
+        return query_cost(days=self.range.days)
+
+    @property
+    def choices(self) -> tuple[EventChoice, ...]:
+        """Return the events that it names: none."""
+        return NO_CHOICES
+
+    def answer(self, world: World) -> dict[str, object]:
+        """Return the ``data`` of the answer."""
+        groups = world.grouped(world.active(*self.range.span(world.zone)), [("user", self.name)], _MOST_VALUES)
+        return {
+            "series": [[len({event.person for event in events}) for _name, events in groups]],
+            "seriesLabels": [self.name],
+            "xValues": [name for name, _events in groups],
+        }
+
+
+def composition(parameters: Parameters) -> Composition:
+    """Read a query for the composition of users. ValueError says what is missing or malformed."""
+    asked = Composition(range=questions.day_range(parameters), name=questions.required(parameters, "p").strip())
+    if not definitions.is_user_property(asked.name):
+        message = f"Unknown property: {asked.name[:100]} (custom user properties are spelled gp:name)"
+        raise questions.wrong(message)
+    return asked
+
+
+@dataclass(frozen=True, slots=True)
+class Realtime:
+    """Active users of the last two days, five minutes by five minutes."""
+
+    cost: int = 1
+    choices: tuple[EventChoice, ...] = NO_CHOICES
+
+    def answer(self, world: World) -> dict[str, object]:
+        """Return the ``data`` of the answer: the last 24 hours, and the 24 before."""
+        end = (world.now_us // _FIVE_MINUTES_US + 1) * _FIVE_MINUTES_US
+        start = end - 2 * DAY_US
+        people: list[set[int]] = [set() for _step in range(2 * _REALTIME_STEPS)]
+        for event in world.active(start, end):
+            people[(event.at_us - start) // _FIVE_MINUTES_US].add(event.person)
+        counts = [len(each) for each in people]
+        starts = [start + DAY_US + step * _FIVE_MINUTES_US for step in range(_REALTIME_STEPS)]
+        return {
+            "xValues": [f"{world.zone.local(at):%H:%M}" for at in starts],
+            "seriesLabels": ["Today", "Yesterday"],
+            "series": [counts[_REALTIME_STEPS:], counts[:_REALTIME_STEPS]],
+        }
+
+
+def realtime(parameters: Parameters) -> Realtime:
+    """Read a query for real-time users; the interval can only be five minutes."""
+    questions.choice(parameters, "i", ("5",))
+    return Realtime()
+
+
+@dataclass(frozen=True, slots=True)
+class EventList:
+    """Every event type that was ever stored, with this week's totals."""
+
+    cost: int = 1
+    choices: tuple[EventChoice, ...] = NO_CHOICES
+
+    def answer(self, world: World) -> list[dict[str, object]]:
+        """Return the ``data`` of the answer, by name."""
+        today = world.zone.day_of(world.now_us)
+        monday = today - timedelta(days=today.weekday())
+        week = world.zone.midnight(monday), world.zone.midnight(monday + timedelta(days=7))
+        return [
+            {
+                "non_active": kind in INACTIVE,
+                "value": kind,
+                "totals": totals,
+                "deleted": False,
+                "flow_hidden": False,
+                "hidden": False,
+                "display": kind,
+            }
+            for kind, totals in sorted(world.source.kinds(*week).items())
+        ]
+
+
+def event_list(_parameters: Parameters) -> EventList:
+    """Read a query for the list of events, which has no parameters."""
+    return EventList()
