@@ -11,7 +11,7 @@ import json
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 NONE: Final = "(none)"  # how a query spells "not set"
 ANY: Final = "_all"
@@ -31,7 +31,12 @@ BUILT_INS: Final = {
     "carrier": "device_carrier",
 }
 
-Subject = Mapping[str, object]  # a row of raw data
+
+class Subject(Protocol):
+    """A row of raw data: a mapping, or something that answers as one."""
+
+    def get(self, key: str, /) -> object:
+        """Return what is in a column, None if it is not set."""
 
 
 def spelled(value: object) -> str:

@@ -38,7 +38,9 @@ _MOST_BRACKETS: Final = 100
 _LONGEST: Final = 365  # intervals
 _EVER: Final = 2**62
 _HOURS_A_DAY: Final = 24
-_MODES: Final = ("n-day", "nday", "rolling", "bracket")
+_ROLLING: Final = "rolling"
+_BRACKET: Final = "bracket"
+_MODES: Final = ("n-day", "nday", _ROLLING, _BRACKET)
 
 Bracket = tuple[int, int]  # intervals, the second one exclusive
 
@@ -62,7 +64,7 @@ class Retention:
     segments: tuple[Segment, ...]
     group_by: tuple[Group, ...]
     brackets: tuple[Bracket, ...]
-    is_rolling: bool
+    mode: str
 
     @property
     def cost(self) -> int:
@@ -117,14 +119,12 @@ class Retention:
 
     def _retained(self, intervals: set[int]) -> frozenset[int]:
         """Return the brackets that somebody came back in, who came back after so many whole intervals."""
-        last = max(intervals, default=-1)
-        if self.is_rolling:
+        if self.mode == _ROLLING:
+            last = max(intervals, default=-1)
             return frozenset(number for number, (first, _end) in enumerate(self.brackets) if first <= last)
-        return frozenset(
-            number
-            for number, (first, end) in enumerate(self.brackets)
-            if first <= last and any(each in intervals for each in range(first, min(end, last + 1)))
-        )
+        if self.mode != _BRACKET:
+            return frozenset(number for number in intervals if number < len(self.brackets))
+        return frozenset(number for number, (first, end) in enumerate(self.brackets) if not intervals.isdisjoint(range(first, end)))
 
     def _series(self, frame: Buckets, clock: _Clock, cohorts: Sequence[_Cohort]) -> dict[str, object]:
         elements = [_elements(cohort, [not clock.is_over(cohort.bounds, end) for _first, end in self.brackets]) for cohort in cohorts]
@@ -179,7 +179,7 @@ class _Clock:
         self._by_hour = question.interval == DAY
         self._length = _HOURS_A_DAY if self._by_hour else question.interval
         self._last = max(end for _first, end in question.brackets)
-        self._is_rolling = question.is_rolling
+        self._is_rolling = question.mode == _ROLLING
         self._start_us, self._end_us = span
         count = 0 if self._by_hour else question.range.days + self._last * question.interval + 1
         self._days = world.zone.midnights(question.range.start, count)
@@ -223,7 +223,7 @@ def asked(parameters: Parameters) -> Retention:
     segments, group_by = definitions.segments(parameters), definitions.group_by(parameters)
     definitions.check_grouping(segments, group_by)
     mode = questions.choice(parameters, "rm", _MODES)
-    brackets = _brackets(questions.required(parameters, "rb")) if mode == "bracket" else _single(_LAST_INTERVAL[interval])
+    brackets = _brackets(questions.required(parameters, "rb")) if mode == _BRACKET else _single(_LAST_INTERVAL[interval])
     return Retention(
         started=started,
         returned=returned,
@@ -232,7 +232,7 @@ def asked(parameters: Parameters) -> Retention:
         segments=segments,
         group_by=group_by,
         brackets=brackets,
-        is_rolling=mode == "rolling",
+        mode=mode,
     )
 
 

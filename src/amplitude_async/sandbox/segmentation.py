@@ -127,8 +127,8 @@ def asked(parameters: Parameters) -> Segmentation:
         segments=definitions.segments(parameters),
         group_by=definitions.group_by(parameters, ("g", "g2")),
         limit=questions.group_limit(parameters),
-        window=questions.whole_number(parameters, "rollingWindow", 1, widest),
-        mean_over=questions.whole_number(parameters, "rollingAverage", 1, widest),
+        window=questions.whole_number(parameters, "rollingWindow", 1, widest + 1),
+        mean_over=questions.whole_number(parameters, "rollingAverage", 1, widest + 1),
     )
     _check(found, widest)
     return found
@@ -146,9 +146,9 @@ def _check(found: Segmentation, widest: int) -> None:
         if metric.name in OF_PROPERTY and not found.choices[metric.event].group_by:
             message = f"{metric.name} needs a group_by inside e"
             raise questions.wrong(message)
-        if metric.window > widest:
-            message = f"i={found.interval} has windows of up to {widest} intervals"
-            raise questions.wrong(message)
+    if found.lead >= widest:
+        message = f"i={found.interval} has windows of up to {widest} intervals"
+        raise questions.wrong(message)
     if not found.window or not found.mean_over or min(found.window, found.mean_over) > 1:
         message = "One of rollingWindow and rollingAverage may be given, from 1 on"
         raise questions.wrong(message)

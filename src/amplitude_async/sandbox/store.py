@@ -17,7 +17,7 @@ from amplitude_async.sandbox.documents import Documents
 from amplitude_async.sandbox.people import People, User
 from amplitude_async.sandbox.periods import microseconds
 from amplitude_async.sandbox.properties import apply
-from amplitude_async.sandbox.world import Session, StoredEvent
+from amplitude_async.sandbox.world import Row, Session, StoredEvent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -59,7 +59,9 @@ CREATE TABLE IF NOT EXISTS events (
     revenue REAL,
     row TEXT NOT NULL
 );
-CREATE INDEX IF NOT EXISTS events_time ON events (event_us);
+-- Queries read these columns and seldom a row: with an index that has them all they needn't leaf through the rows.
+CREATE INDEX IF NOT EXISTS events_facts ON events (event_us, event_type, amplitude_id, revenue);
+DROP INDEX IF EXISTS events_time;
 CREATE INDEX IF NOT EXISTS events_person ON events (amplitude_id, event_us);
 CREATE INDEX IF NOT EXISTS events_upload ON events (upload_hour, id);
 CREATE TABLE IF NOT EXISTS inserts (insert_id TEXT NOT NULL, device_id TEXT NOT NULL, seen REAL NOT NULL);
@@ -88,6 +90,7 @@ class Store:
         self.project_id: Final = project_id
         self.after_ingest: Sequence[Callable[[], None]] = ()
         """Who looks at what there is whenever events came."""
+        self._rows = msgspec.json.Decoder(Row)
         self._database = sqlite3.connect(path, isolation_level=None)
         try:
             if path != ":memory:":
@@ -240,8 +243,7 @@ class Store:
     def subject(self, row_id: int) -> Subject:
         """Return the raw row of an event."""
         (text,) = self._database.execute("SELECT row FROM events WHERE id = ?", (row_id,)).fetchone()
-        found: Subject = msgspec.json.decode(text)
-        return found
+        return self._rows.decode(text)
 
     def first_seen(self) -> Mapping[int, int]:
         """Return when each person's first event happened, those from before a merge included."""

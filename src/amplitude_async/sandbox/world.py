@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+
+import msgspec
 
 from amplitude_async.sandbox.conditions import ANY_ACTIVE, EventChoice, combinations, passes, values_of
 from amplitude_async.sandbox.periods import DAY_US
@@ -21,6 +23,43 @@ if TYPE_CHECKING:
 COHORT: Final = "userdata_cohort"  # the property that is membership in a cohort
 _ALWAYS: Final = (-(2**62), 2**62)
 _ACTIVE: Final = EventChoice(event_type=ANY_ACTIVE)
+
+
+class Row(msgspec.Struct, frozen=True):
+    """What properties are read from of a raw row; the other columns cost more time than everything else that a query does."""
+
+    event_properties: Any = None
+    user_properties: Any = None
+    groups: Any = None
+    adid: Any = None
+    amplitude_id: Any = None
+    city: Any = None
+    country: Any = None
+    device_brand: Any = None
+    device_carrier: Any = None
+    device_family: Any = None
+    device_id: Any = None
+    device_manufacturer: Any = None
+    device_model: Any = None
+    device_type: Any = None
+    dma: Any = None
+    idfa: Any = None
+    ip_address: Any = None
+    language: Any = None
+    library: Any = None
+    os_name: Any = None
+    os_version: Any = None
+    paying: Any = None
+    platform: Any = None
+    region: Any = None
+    server_upload_time: Any = None
+    start_version: Any = None
+    user_id: Any = None
+    version_name: Any = None
+
+    def get(self, key: str, /) -> object:
+        """Return what is in a column, None if it is not set."""
+        return getattr(self, key) if key in self.__struct_fields__ else None
 
 
 class StoredEvent(NamedTuple):
