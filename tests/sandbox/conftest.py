@@ -10,7 +10,7 @@ import pytest
 
 from amplitude_async.sandbox import Sandbox
 
-from .worlds import ZONES, World, opened
+from .made_up import ZONES, World, opened
 
 NOON = 1_777_636_800.0  # 2026-05-01 12:00:00 UTC
 

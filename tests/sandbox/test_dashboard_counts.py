@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from amplitude_async.sandbox import sessions
 
 from .conftest import NOON, Clock
-from .worlds import INACTIVE, NOW, Event, World, days, send
+from .made_up import INACTIVE, NOW, Event, World, days, send
 
 DEFAULT_BINS = ["0s-3s", "3s-10s", "10s-30s", "30s-60s", "60s-180s", "180s-600s", "600s-1800s", "1800s-3600s", "3600s-86400s"]
 
@@ -120,7 +120,9 @@ def test_the_longest_sessions_count_as_a_day(http: httpx.Client) -> None:
     st.fixed_dictionaries(
         {},
         optional={
-            f"timeHistogramConfigBin{name}": st.lists(st.one_of(st.floats().map(str), st.text(max_size=5), st.just("hours")), max_size=1)
+            f"timeHistogramConfigBin{name}": st.lists(
+                st.one_of(st.floats().map(str), st.text(max_size=5), st.just("hours")), max_size=1
+            )
             for name in ("TimeUnit", "Min", "Max", "Size")
         },
     )
@@ -240,7 +242,12 @@ def test_dates_of_a_users_activity_are_the_zones(world: World) -> None:
 
 def test_values_of_a_list_count_each(http: httpx.Client) -> None:
     """A user with a list for a property is in the group of each of its values."""
-    event = {"user_id": "ada@example.org", "event_type": "x", "time": int(NOON * 1000), "user_properties": {"likes": ["tea", "rye", "tea"]}}
+    event = {
+        "user_id": "ada@example.org",
+        "event_type": "x",
+        "time": int(NOON * 1000),
+        "user_properties": {"likes": ["tea", "rye", "tea"]},
+    }
     send(http, [event, {**event, "user_id": "bob@example.org", "user_properties": {"likes": "tea"}}])
     data: Any = http.get("/api/2/composition", params={"start": "20260501", "end": "20260501", "p": "gp:likes"}).json()["data"]
     assert (data["xValues"], data["series"]) == (["tea", "rye"], [[2, 1]])

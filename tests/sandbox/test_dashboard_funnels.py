@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
-from itertools import combinations, permutations
+from itertools import combinations, pairwise, permutations
 from statistics import fmean, median
 from typing import Any
 
@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from .conftest import NOON
-from .worlds import END, START, Event, World, days, named, send
+from .made_up import END, START, Event, World, days, named, send
 
 STEPS = [named("search"), named("view"), named("buy")]
 SHORT = 2 * 86_400
@@ -44,7 +44,7 @@ def ways(mode: str, path: list[Event], steps: Match, window: timedelta, last: da
     for length in range(1, len(steps) + 1):
         for places in combinations(range(len(active)), length):
             chosen = [active[place] for place in places]
-            if chosen[0].at >= last or not all(step(event) for step, event in zip(steps, chosen)):
+            if chosen[0].at >= last or not all(step(event) for step, event in zip(steps, chosen, strict=False)):
                 continue
             if chosen[-1].at - chosen[0].at > window:
                 continue
@@ -66,7 +66,7 @@ def _any_order(path: list[Event], steps: Match, window: timedelta, last: datetim
             ends = [
                 max(event.at for event in chosen)
                 for chosen in permutations(seen, width)
-                if chosen[0].at < last and all(step(event) for step, event in zip(steps, chosen))
+                if chosen[0].at < last and all(step(event) for step, event in zip(steps, chosen, strict=False))
             ]
             if not ends:
                 break
@@ -127,7 +127,7 @@ def test_a_funnel_agrees_with_trying_every_way_through(world: World, mode: str, 
     reached, medians, means = numbers(whole, len(steps))
     assert found["cumulativeRaw"] == reached
     assert found["cumulative"] == [pytest.approx(count / reached[0]) for count in reached]
-    assert found["stepByStep"][1:] == [pytest.approx(later / before if before else 0) for before, later in zip(reached, reached[1:])]
+    assert found["stepByStep"][1:] == [pytest.approx(later / before if before else 0) for before, later in pairwise(reached)]
     assert found["medianTransTimes"] == [pytest.approx(each, abs=1) for each in medians]
     assert found["avgTransTimes"] == [pytest.approx(each, abs=1) for each in means]
     of_days = [numbers(daily[day], len(steps)) for day in days()]
@@ -206,7 +206,13 @@ def small(http: httpx.Client) -> None:
 def test_three_people_by_eye(http: httpx.Client, mode: str, users: list[int], medians: list[int], daily: list[list[int]]) -> None:
     """In a world of eight events each mode counts what one would count by eye."""
     small(http)
-    params = {"e": ['{"event_type":"search"}', '{"event_type":"buy"}'], "mode": mode, "start": "20260428", "end": "20260430", "cs": 86_400}
+    params: Any = {
+        "e": ['{"event_type":"search"}', '{"event_type":"buy"}'],
+        "mode": mode,
+        "start": "20260428",
+        "end": "20260430",
+        "cs": 86_400,
+    }
     (found,) = http.get("/api/2/funnels", params=params).json()["data"]
     assert found["events"] == ["search", "buy"]
     assert found["cumulativeRaw"] == users

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from .conftest import NOON, Clock
-from .worlds import END, NOW, START, Event, World, days, named, send
+from .made_up import END, NOW, Event, World, days, named, send
 
 LAST = {1: 30, 7: 12, 30: 12}
 

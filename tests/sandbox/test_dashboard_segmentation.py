@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from datetime import date, timedelta
+from itertools import pairwise
 from statistics import fmean
 from typing import Any
 
@@ -16,7 +18,7 @@ from hypothesis import strategies as st
 
 from amplitude_async.sandbox import Sandbox, formulas
 
-from .worlds import START, Event, World, days, named, send
+from .made_up import START, Event, World, days, named, send
 
 N = [{"type": "event", "value": "n"}]
 Events = list[Event]
@@ -110,10 +112,11 @@ def test_windows_reach_back_before_the_range(world: World, width: int) -> None:
     start = START - timedelta(days=width - 1)
     searches = per_day(world, "search", start)
     windows = [searches[index : index + width] for index in range(len(days()))]
-    for name, expected in [
+    cases: list[tuple[str, list[float]]] = [
         ("rollingWindow", [users(sum(window, [])) for window in windows]),
         ("rollingAverage", [fmean(map(users, window)) for window in windows]),
-    ]:
+    ]
+    for name, expected in cases:
         data = world.ask("events/segmentation", e=named("search"), **{name: str(width)})
         assert data["series"] == [[pytest.approx(each) for each in expected]]
         assert data["seriesCollapsed"][0][0]["value"] == users([event for day in per_day(world, "search") for event in day])
@@ -160,7 +163,7 @@ def test_a_trend_is_a_straight_line_through_the_middle(world: World) -> None:
     data = world.ask("events/segmentation", e=named("_all"), m="formula", formula="TRENDLINE(TOTALS(A));TOTALS(A)")
     line, points = data["series"]
     assert fmean(line) == pytest.approx(fmean(points))
-    steps = [later - before for before, later in zip(line, line[1:])]
+    steps = [later - before for before, later in pairwise(line)]
     assert steps == [pytest.approx(steps[0])] * len(steps)
     moments = [sum((index - 4.5) * each for index, each in enumerate(series)) for series in (line, points)]
     assert moments[0] == pytest.approx(moments[1])
@@ -195,7 +198,9 @@ def test_two_group_bys_make_pairs(world: World) -> None:
 
 def test_a_formula_is_computed_in_each_group(world: World) -> None:
     """Grouped, a formula takes of each event the part with that value, nothing where there is none."""
-    data = world.ask("events/segmentation", e=named("search"), e2=named("buy"), g="platform", m="formula", formula="TOTALS(B)-TOTALS(A)")
+    data = world.ask(
+        "events/segmentation", e=named("search"), e2=named("buy"), g="platform", m="formula", formula="TOTALS(B)-TOTALS(A)"
+    )
     for label, series in zip(data["seriesLabels"], data["series"], strict=True):
         by_kind = [
             [sum(event.user_value("platform") == label for event in day) for day in per_day(world, kind)] for kind in ("search", "buy")
@@ -257,7 +262,11 @@ def test_days_are_as_long_as_the_clocks_make_them() -> None:
 
 def test_weeks_and_months_are_named_after_their_first_day(world: World) -> None:
     """Weeks begin on Monday, months on the first; only the range's own events count."""
-    for interval, first in (("7", lambda day: day - timedelta(days=day.weekday())), ("30", lambda day: day.replace(day=1))):
+    firsts: dict[str, Callable[[date], date]] = {
+        "7": lambda day: day - timedelta(days=day.weekday()),
+        "30": lambda day: day.replace(day=1),
+    }
+    for interval, first in firsts.items():
         data = world.ask("events/segmentation", e=named("_all"), m="totals", i=interval)
         expected = Counter(first(world.day(event)).isoformat() for event in world.within())
         assert dict(zip(data["xValues"], data["series"][0], strict=True)) == expected
@@ -313,7 +322,14 @@ def test_functions_give_numbers_that_exist(text: str, value: float) -> None:
     "text",
     [
         *("", ";", "UNIQUES", "UNIQUES()", "UNIQUES(A", "UNIQUES(AB)", "UNIQUES(A))", "1 2", "+", "1 +", "GUESS(A)", "UNIQUES(A) & 1"),
-        *("PERCENTILE(A)", "PERCENTILE(A, 2)", "PERCENTILE(A, B)", "CUMSUM(A, UNIQUES)", "ROLLWIN(UNIQUES, A)", "ROLLWIN(UNIQUES, A, 0)"),
+        *(
+            "PERCENTILE(A)",
+            "PERCENTILE(A, 2)",
+            "PERCENTILE(A, B)",
+            "CUMSUM(A, UNIQUES)",
+            "ROLLWIN(UNIQUES, A)",
+            "ROLLWIN(UNIQUES, A, 0)",
+        ),
         *("ROLLAVG(UNIQUES, A, 1.5)", "ROLLAVG(ARPAU, A, 2)", "LOG(2)", "LOG(2, UNIQUES(A))", "HIST(A) + 1", "EVENTTOTALS(A)"),
         *("(" * 50 + "1" + ")" * 50, "1" + "+1" * 400, ";".join(["1"] * 11)),
     ],
@@ -328,10 +344,8 @@ def test_what_is_no_formula_is_refused(text: str) -> None:
 @settings(deadline=None)
 def test_any_text_is_a_formula_or_refused(text: str) -> None:
     """No text makes the reader fail otherwise than by saying what is wrong."""
-    try:
-        formulas.parse(text)
-    except ValueError as error:
-        assert "formula" in str(error)
+    with contextlib.suppress(ValueError):
+        assert formulas.parse(text)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from amplitude_async.sandbox.questions import Parameters, Range
-    from amplitude_async.sandbox.world import StoredEvent, World
+    from amplitude_async.sandbox.view import StoredEvent, View
 
 _FIVE_MINUTES_US: Final = 300_000_000
 _REALTIME_STEPS: Final = DAY_US // _FIVE_MINUTES_US
@@ -52,16 +52,16 @@ class Users:
         """Return the events that it names: none."""
         return NO_CHOICES
 
-    def answer(self, world: World) -> dict[str, object]:
+    def answer(self, view: View) -> dict[str, object]:
         """Return the ``data`` of the answer."""
-        frame = buckets(world.zone, self.range.start, self.range.end, self.interval)
-        span = self.range.span(world.zone)
-        events = world.newcomers(*span) if self.only_new else world.active(*span)
+        frame = buckets(view.zone, self.range.start, self.range.end, self.interval)
+        span = self.range.span(view.zone)
+        events = view.newcomers(*span) if self.only_new else view.active(*span)
         series: list[list[int]] = []
         metas: list[object] = []
         for number, segment in enumerate(self.segments):
-            members = [event for event in events if world.belongs(segment, event, frame.bounds(frame.place(event.at_us)))]
-            for name, grouped in world.grouped(members, self.group_by, questions.DEFAULT_LIMIT):
+            members = [event for event in events if view.belongs(segment, event, frame.bounds(frame.place(event.at_us)))]
+            for name, grouped in view.grouped(members, self.group_by, questions.DEFAULT_LIMIT):
                 series.append([len(people) for people in _people(frame, grouped)])
                 metas.append(name if self.group_by else {"segmentIndex": number})
         return {"series": series, "seriesMeta": metas, "xValues": frame.labels}
@@ -105,9 +105,9 @@ class Composition:
         """Return the events that it names: none."""
         return NO_CHOICES
 
-    def answer(self, world: World) -> dict[str, object]:
+    def answer(self, view: View) -> dict[str, object]:
         """Return the ``data`` of the answer."""
-        groups = world.grouped(world.active(*self.range.span(world.zone)), [("user", self.name)], _MOST_VALUES)
+        groups = view.grouped(view.active(*self.range.span(view.zone)), [("user", self.name)], _MOST_VALUES)
         return {
             "series": [[len({event.person for event in events}) for _name, events in groups]],
             "seriesLabels": [self.name],
@@ -131,17 +131,17 @@ class Realtime:
     cost: int = 1
     choices: tuple[EventChoice, ...] = NO_CHOICES
 
-    def answer(self, world: World) -> dict[str, object]:
+    def answer(self, view: View) -> dict[str, object]:
         """Return the ``data`` of the answer: the last 24 hours, and the 24 before."""
-        end = (world.now_us // _FIVE_MINUTES_US + 1) * _FIVE_MINUTES_US
+        end = (view.now_us // _FIVE_MINUTES_US + 1) * _FIVE_MINUTES_US
         start = end - 2 * DAY_US
         people: list[set[int]] = [set() for _step in range(2 * _REALTIME_STEPS)]
-        for event in world.active(start, end):
+        for event in view.active(start, end):
             people[(event.at_us - start) // _FIVE_MINUTES_US].add(event.person)
         counts = [len(each) for each in people]
         starts = [start + DAY_US + step * _FIVE_MINUTES_US for step in range(_REALTIME_STEPS)]
         return {
-            "xValues": [f"{world.zone.local(at):%H:%M}" for at in starts],
+            "xValues": [f"{view.zone.local(at):%H:%M}" for at in starts],
             "seriesLabels": ["Today", "Yesterday"],
             "series": [counts[_REALTIME_STEPS:], counts[:_REALTIME_STEPS]],
         }
@@ -160,11 +160,11 @@ class EventList:
     cost: int = 1
     choices: tuple[EventChoice, ...] = NO_CHOICES
 
-    def answer(self, world: World) -> list[dict[str, object]]:
+    def answer(self, view: View) -> list[dict[str, object]]:
         """Return the ``data`` of the answer, by name."""
-        today = world.zone.day_of(world.now_us)
+        today = view.zone.day_of(view.now_us)
         monday = today - timedelta(days=today.weekday())
-        week = world.zone.midnight(monday), world.zone.midnight(monday + timedelta(days=7))
+        week = view.zone.midnight(monday), view.zone.midnight(monday + timedelta(days=7))
         return [
             {
                 "non_active": kind in INACTIVE,
@@ -175,7 +175,7 @@ class EventList:
                 "hidden": False,
                 "display": kind,
             }
-            for kind, totals in sorted(world.source.kinds(*week).items())
+            for kind, totals in sorted(view.source.kinds(*week).items())
         ]
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from amplitude_async.sandbox.questions import Parameters, Range
-    from amplitude_async.sandbox.world import StoredEvent, World
+    from amplitude_async.sandbox.view import StoredEvent, View
 
 _DEFAULT_WINDOW_S: Final = 2_592_000
 _LONGEST_WINDOW_S: Final = 366 * 86_400
@@ -83,23 +83,23 @@ class Funnel:
         """Say whether there is one funnel for each value of a property."""
         return bool(self.group_by or any(choice.group_by for choice in self.choices))
 
-    def answer(self, world: World) -> list[dict[str, object]]:
+    def answer(self, view: View) -> list[dict[str, object]]:
         """Return the ``data`` of the answer: an element for each segment or group."""
-        frame = buckets(world.zone, self.range.start, self.range.end, self.interval)
-        start, end = self.range.span(world.zone)
+        frame = buckets(view.zone, self.range.start, self.range.end, self.interval)
+        start, end = self.range.span(view.zone)
         found: dict[int, list[StoredEvent]] = defaultdict(list)
-        for event in world.events(start, end + self.window_us, None if self.mode == "sequential" else self.choices):
+        for event in view.events(start, end + self.window_us, None if self.mode == "sequential" else self.choices):
             found[event.person].append(event)
-        people = [_Path(self, world, events) for events in found.values()]
+        people = [_Path(self, view, events) for events in found.values()]
         if self.only_new:
-            firsts = world.first_seen()
+            firsts = view.first_seen()
             people = [path for path in people if start <= firsts[path.events[0].person] < end]
         elements: list[dict[str, object]] = []
         for number, segment in enumerate(self.segments):
             counted = self._best(people, segment, frame)
             groups: dict[str, dict[int | None, list[Attempt]]] = {} if self.is_grouped else {"": {}}
             for place, attempt in counted:
-                for name in self._names(world, attempt):
+                for name in self._names(view, attempt):
                     groups.setdefault(name, {}).setdefault(place, []).append(attempt)
             ranked = sorted(groups.items(), key=lambda group: (-len(group[1].get(None, ())), group[0]))
             for name, attempts in ranked[: self.limit]:
@@ -120,14 +120,14 @@ class Funnel:
             counted += best.items()
         return counted
 
-    def _names(self, world: World, attempt: Attempt) -> list[str]:
+    def _names(self, view: View, attempt: Attempt) -> list[str]:
         """Return the groups that an attempt is counted in."""
-        names = combinations(world.subject(attempt.entry), self.group_by) if self.group_by else [""]
+        names = combinations(view.subject(attempt.entry), self.group_by) if self.group_by else [""]
         for step, choice in enumerate(self.choices):
             if not choice.group_by:
                 continue
             is_reached = step < len(attempt.steps)
-            ends = combinations(world.subject(attempt.steps[step]), choice.group_by) if is_reached else [NOT_REACHED]
+            ends = combinations(view.subject(attempt.steps[step]), choice.group_by) if is_reached else [NOT_REACHED]
             names = [f"{name}; {end}" if name else end for name in names for end in ends]
         return names
 
@@ -169,10 +169,10 @@ def _times(attempts: Sequence[Attempt], width: int, mean: Callable[[Sequence[int
 class _Path:
     """What one user did, and where in it the steps of a funnel are."""
 
-    def __init__(self, question: Funnel, world: World, events: Sequence[StoredEvent]) -> None:
+    def __init__(self, question: Funnel, view: View, events: Sequence[StoredEvent]) -> None:
         self._question = question
-        self._world = world
-        fits, choices = world.fits, question.choices
+        self._view = view
+        fits, choices = view.fits, question.choices
         matches = [[step for step, choice in enumerate(choices) if fits(choice, event)] for event in events]
         if question.mode == "sequential":
             kept = [index for index, event in enumerate(events) if matches[index] or event.event_type not in INACTIVE]
@@ -189,7 +189,7 @@ class _Path:
         events, end = self.events, frame.end
         entries = [index for index in self._places[0] if events[index].at_us < end]
         if segment.conditions:
-            belongs, place, bounds = self._world.belongs, frame.place, frame.bounds
+            belongs, place, bounds = self._view.belongs, frame.place, frame.bounds
             entries = [index for index in entries if belongs(segment, events[index], bounds(place(events[index].at_us)))]
         if self._question.mode == "unordered":
             yield from self._unordered(entries)

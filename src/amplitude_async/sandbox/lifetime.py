@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from amplitude_async.sandbox.conditions import EventChoice, Group, Segment
     from amplitude_async.sandbox.questions import Parameters, Range
-    from amplitude_async.sandbox.world import StoredEvent, World
+    from amplitude_async.sandbox.view import StoredEvent, View
 
 DAYS: Final = 90
 _METRICS: Final = ("0", "1", "2", "3")
@@ -55,27 +55,27 @@ class Lifetime:
         """Return the events that it names: none."""
         return NO_CHOICES
 
-    def answer(self, world: World) -> dict[str, object]:
+    def answer(self, view: View) -> dict[str, object]:
         """Return the ``data`` of the answer: a series for each segment or group."""
-        frame = buckets(world.zone, self.range.start, self.range.end, self.interval)
-        came = world.newcomers(*self.range.span(world.zone))
-        payments = self._payments(world, came)
+        frame = buckets(view.zone, self.range.start, self.range.end, self.interval)
+        came = view.newcomers(*self.range.span(view.zone))
+        payments = self._payments(view, came)
         labels: list[str] = []
         series: list[dict[str, object]] = []
         for segment in self.segments:
-            members = [event for event in came if world.belongs(segment, event, frame.bounds(frame.place(event.at_us)))]
-            for name, users in world.grouped(members, self.group_by, questions.DEFAULT_LIMIT):
+            members = [event for event in came if view.belongs(segment, event, frame.bounds(frame.place(event.at_us)))]
+            for name, users in view.grouped(members, self.group_by, questions.DEFAULT_LIMIT):
                 labels.append(name)
                 series.append(self._series(frame, users, payments))
         return {"seriesLabels": labels, "series": series}
 
-    def _payments(self, world: World, came: Iterable[StoredEvent]) -> Payments:
+    def _payments(self, view: View, came: Iterable[StoredEvent]) -> Payments:
         """Return what each user has paid in the days that count."""
-        midnights = world.zone.midnights(self.range.start, self.range.days + DAYS + 1)
+        midnights = view.zone.midnights(self.range.start, self.range.days + DAYS + 1)
         day_of = Buckets(midnights, midnights[-1], 0, [], []).place
         first_day = {event.person: day_of(event.at_us) for event in came}
         found: Payments = defaultdict(list)
-        for event in world.events(midnights[0], midnights[-1]):
+        for event in view.events(midnights[0], midnights[-1]):
             if event.revenue is not None and event.person in first_day:
                 day = day_of(event.at_us) - first_day[event.person]
                 if day < DAYS:

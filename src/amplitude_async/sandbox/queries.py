@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from amplitude_async.sandbox.periods import epoch_us
 from amplitude_async.sandbox.questions import wrong
-from amplitude_async.sandbox.world import World
+from amplitude_async.sandbox.view import View
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -116,4 +116,4 @@ def answered(store: Store, question: Question, *, zone: Zone, now_s: float, stri
             if not store.knows_event(kind):
                 message = f"Unknown event: {kind[:100]}"
                 raise wrong(message)
-    return question.answer(World(store, zone, epoch_us(now_s)))
+    return question.answer(View(store, zone, epoch_us(now_s)))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from amplitude_async.sandbox.conditions import EventChoice
     from amplitude_async.sandbox.periods import Zone
-    from amplitude_async.sandbox.world import World
+    from amplitude_async.sandbox.view import View
 
 Parameters = Mapping[str, list[str]]  # every value of each parameter, in order
 
@@ -42,7 +42,7 @@ class Question(Protocol):
     def choices(self) -> Sequence[EventChoice]:
         """Return the events that it names."""
 
-    def answer(self, world: World) -> object:
+    def answer(self, view: View) -> object:
         """Return the ``data`` of its answer."""
 
 

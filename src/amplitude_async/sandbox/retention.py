@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from amplitude_async.sandbox.questions import Parameters, Range
-    from amplitude_async.sandbox.world import StoredEvent, World
+    from amplitude_async.sandbox.view import StoredEvent, View
 
 _TYPE_COST: Final = 8
 _LAST_INTERVAL: Final = {1: 30, 7: 12, 30: 12}
@@ -81,29 +81,29 @@ class Retention:
         """Return the events that it names."""
         return self.started, self.returned
 
-    def answer(self, world: World) -> dict[str, object]:
+    def answer(self, view: View) -> dict[str, object]:
         """Return the ``data`` of the answer: a series for each segment or group."""
-        frame = buckets(world.zone, self.range.start, self.range.end, self.interval)
-        span = self.range.span(world.zone)
-        clock = _Clock(world, span, self)
-        starts = self._starts(world, span)
+        frame = buckets(view.zone, self.range.start, self.range.end, self.interval)
+        span = self.range.span(view.zone)
+        clock = _Clock(view, span, self)
+        starts = self._starts(view, span)
         returns = {event.person: _Returns() for event in starts}
-        for event in world.events(span[0], clock.until_us, [self.returned]):
-            if event.person in returns and world.fits(self.returned, event):
+        for event in view.events(span[0], clock.until_us, [self.returned]):
+            if event.person in returns and view.fits(self.returned, event):
                 returns[event.person].add(event, clock.unit(event.at_us))
         series, metas = [], []
         for number, segment in enumerate(self.segments):
-            members = [event for event in starts if world.belongs(segment, event, frame.bounds(frame.place(event.at_us)))]
-            for name, events in world.grouped(members, self.group_by, questions.DEFAULT_LIMIT):
+            members = [event for event in starts if view.belongs(segment, event, frame.bounds(frame.place(event.at_us)))]
+            for name, events in view.grouped(members, self.group_by, questions.DEFAULT_LIMIT):
                 series.append(self._series(frame, clock, self._cohorts(frame, clock, events, returns)))
                 of_group = {"groupValue": name} if self.group_by else {}
                 metas.append({"segmentIndex": number, "eventIndex": 0, **of_group})
         return {"series": series, "seriesMeta": metas}
 
-    def _starts(self, world: World, span: tuple[int, int]) -> list[StoredEvent]:
+    def _starts(self, view: View, span: tuple[int, int]) -> list[StoredEvent]:
         if self.started.event_type == NEW:
-            return [event for event in world.newcomers(*span) if world.passes(self.started, event)]
-        return [event for event in world.events(*span, [self.started]) if world.fits(self.started, event)]
+            return [event for event in view.newcomers(*span) if view.passes(self.started, event)]
+        return [event for event in view.events(*span, [self.started]) if view.fits(self.started, event)]
 
     def _cohorts(self, frame: Buckets, clock: _Clock, starts: Iterable[StoredEvent], returns: Mapping[int, _Returns]) -> list[_Cohort]:
         members: list[dict[int, list[StoredEvent]]] = [defaultdict(list) for _place in range(len(frame))]
@@ -174,15 +174,15 @@ class _Returns:
 class _Clock:
     """Counts intervals from start events: by the hour for days, by the calendar day for weeks and months."""
 
-    def __init__(self, world: World, span: tuple[int, int], question: Retention) -> None:
-        self._now_us = world.now_us
+    def __init__(self, view: View, span: tuple[int, int], question: Retention) -> None:
+        self._now_us = view.now_us
         self._by_hour = question.interval == DAY
         self._length = _HOURS_A_DAY if self._by_hour else question.interval
         self._last = max(end for _first, end in question.brackets)
         self._is_rolling = question.mode == _ROLLING
         self._start_us, self._end_us = span
         count = 0 if self._by_hour else question.range.days + self._last * question.interval + 1
-        self._days = world.zone.midnights(question.range.start, count)
+        self._days = view.zone.midnights(question.range.start, count)
 
     @property
     def until_us(self) -> int:

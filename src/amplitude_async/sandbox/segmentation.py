@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from amplitude_async.sandbox.formulas import Metric, Node, Numbers
     from amplitude_async.sandbox.questions import Parameters, Range
-    from amplitude_async.sandbox.world import StoredEvent, World
+    from amplitude_async.sandbox.view import StoredEvent, View
 
 _FORMULA: Final = "formula"
 # What ``m`` may be, and the metric of a formula that is the same.
@@ -99,9 +99,9 @@ class Segmentation:
         is_measured = any(metric.event == event and metric.name in OF_PROPERTY for metric in self.metrics)
         return self.choices[event].group_by[0] if is_measured else None
 
-    def answer(self, world: World) -> dict[str, object]:
+    def answer(self, view: View) -> dict[str, object]:
         """Return the ``data`` of the answer."""
-        return _Answer(self, world).data()
+        return _Answer(self, view).data()
 
 
 def asked(parameters: Parameters) -> Segmentation:
@@ -160,17 +160,17 @@ def _check(found: Segmentation, widest: int) -> None:
 class _Answer:
     """The answer of a query, being put together."""
 
-    def __init__(self, question: Segmentation, world: World) -> None:
+    def __init__(self, question: Segmentation, view: View) -> None:
         self._question = question
-        self._world = world
-        self._frame: Buckets = buckets(world.zone, question.range.start, question.range.end, question.interval, question.lead)
+        self._view = view
+        self._frame: Buckets = buckets(view.zone, question.range.start, question.range.end, question.interval, question.lead)
         names = {metric.name for metric in question.metrics}
         self._active: dict[int, Column] = {}
         start, end = self._span()
         wants_all = bool(names & OF_ACTIVE) or question.only_active
-        events = world.events(start, end, None if wants_all else question.choices)
+        events = view.events(start, end, None if wants_all else question.choices)
         if question.only_active:
-            people = {event.person for event in events if world.fits(_ACTIVE, event)}
+            people = {event.person for event in events if view.fits(_ACTIVE, event)}
             events = [event for event in events if event.person in people]
         if names & OF_ACTIVE:
             self._active = {
@@ -184,11 +184,11 @@ class _Answer:
 
     def _span(self) -> tuple[int, int]:
         """Return what is read: the range, and from the start of the first window on."""
-        start, end = self._question.range.span(self._world.zone)
+        start, end = self._question.range.span(self._view.zone)
         return (self._frame.starts[0] if self._question.lead else start), end
 
     def _members(self, choice: EventChoice, segment: Segment, events: Iterable[StoredEvent]) -> list[StoredEvent]:
-        fits, belongs, frame = self._world.fits, self._world.belongs, self._frame
+        fits, belongs, frame = self._view.fits, self._view.belongs, self._frame
         chosen = [event for event in events if fits(choice, event)]
         if segment.conditions:
             chosen = [event for event in chosen if belongs(segment, event, frame.bounds(frame.place(event.at_us)))]
@@ -208,7 +208,7 @@ class _Answer:
         found: Groups = defaultdict(Column)
         if not keys:
             found[_ANY_GROUP] = Column()
-        place, subject = self._frame.place, self._world.subject
+        place, subject = self._frame.place, self._view.subject
         for event in events:
             row = subject(event)
             values = () if measured is None else values_of(row, *measured)

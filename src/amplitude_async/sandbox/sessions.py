@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from amplitude_async.sandbox.conditions import EventChoice
     from amplitude_async.sandbox.questions import Parameters, Range
-    from amplitude_async.sandbox.world import Session, World
+    from amplitude_async.sandbox.view import Session, View
 
 _TYPE_COST: Final = 4
 _LONGEST_S: Final = 86_400.0  # what is longer counts as this
@@ -55,10 +55,10 @@ class _Daily:
         """Return the events that it names: none."""
         return NO_CHOICES
 
-    def _answer(self, world: World, number: Callable[[Sequence[Session]], float]) -> dict[str, object]:
-        frame = buckets(world.zone, self.range.start, self.range.end, DAY)
+    def _answer(self, view: View, number: Callable[[Sequence[Session]], float]) -> dict[str, object]:
+        frame = buckets(view.zone, self.range.start, self.range.end, DAY)
         days: list[list[Session]] = [[] for _day in range(len(frame))]
-        for session in world.source.sessions(*self.range.span(world.zone)):
+        for session in view.source.sessions(*self.range.span(view.zone)):
             days[frame.place(session.start_us)].append(session)
         return {"series": [[number(day) for day in days]], "seriesMeta": [{"segmentIndex": 0}], "xValues": frame.labels}
 
@@ -66,17 +66,17 @@ class _Daily:
 class AverageLength(_Daily):
     """The average length of a day's sessions, in seconds."""
 
-    def answer(self, world: World) -> dict[str, object]:
+    def answer(self, view: View) -> dict[str, object]:
         """Return the ``data`` of the answer."""
-        return self._answer(world, lambda sessions: ratio(math.fsum(map(_seconds, sessions)), len(sessions)))
+        return self._answer(view, lambda sessions: ratio(math.fsum(map(_seconds, sessions)), len(sessions)))
 
 
 class PerUser(_Daily):
     """The average number of sessions of a day's users."""
 
-    def answer(self, world: World) -> dict[str, object]:
+    def answer(self, view: View) -> dict[str, object]:
         """Return the ``data`` of the answer."""
-        return self._answer(world, lambda sessions: ratio(len(sessions), len({session.person for session in sessions})))
+        return self._answer(view, lambda sessions: ratio(len(sessions), len({session.person for session in sessions})))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,11 +96,11 @@ class Lengths:
         """Return the events that it names: none."""
         return NO_CHOICES
 
-    def answer(self, world: World) -> dict[str, object]:
+    def answer(self, view: View) -> dict[str, object]:
         """Return the ``data`` of the answer; bins are closed on their left, the longest sessions are in the last one."""
         borders = self.borders_s
         counts = [0] * (len(borders) - 1)
-        for session in world.source.sessions(*self.range.span(world.zone)):
+        for session in view.source.sessions(*self.range.span(view.zone)):
             seconds = _seconds(session)
             place = bisect_right(borders, seconds) - 1
             if seconds == borders[-1] == _LONGEST_S:

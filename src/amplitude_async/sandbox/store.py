@@ -17,7 +17,7 @@ from amplitude_async.sandbox.documents import Documents
 from amplitude_async.sandbox.people import People, User
 from amplitude_async.sandbox.periods import microseconds
 from amplitude_async.sandbox.properties import apply
-from amplitude_async.sandbox.world import Row, Session, StoredEvent
+from amplitude_async.sandbox.view import Row, Session, StoredEvent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence

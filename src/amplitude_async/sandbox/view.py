@@ -102,7 +102,7 @@ class Source(Protocol):
         """Return the ids of the cohorts that a person is in."""
 
 
-class World:
+class View:
     """The events of one project, at one moment."""
 
     def __init__(self, source: Source, zone: Zone, now_us: int) -> None:
