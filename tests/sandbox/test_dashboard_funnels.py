@@ -221,6 +221,28 @@ def test_three_people_by_eye(http: httpx.Client, mode: str, users: list[int], me
     assert found["dayFunnels"]["formattedXValues"] == ["Apr 28", "Apr 29", "Apr 30"]
 
 
+def test_the_window_ends_on_the_second(http: httpx.Client) -> None:
+    """What is exactly as late as the window is long still counts, what is a millisecond later doesn't."""
+    noon = int(NOON * 1000)
+    times = [("ada", "search", 0), ("bob", "search", 0), ("ada", "buy", 60_000), ("bob", "buy", 60_001)]
+    send(http, [{"user_id": user, "event_type": kind, "time": noon - 3_600_000 + at} for user, kind, at in times])
+    params: Any = {"e": ['{"event_type":"search"}', '{"event_type":"buy"}'], "start": "20260501", "end": "20260501", "cs": 60}
+    for mode in ("ordered", "sequential"):
+        assert http.get("/api/2/funnels", params={**params, "mode": mode}).json()["data"][0]["cumulativeRaw"] == [2, 1]
+    # In any order the window is whole days, and at least one.
+    assert http.get("/api/2/funnels", params={**params, "mode": "unordered"}).json()["data"][0]["cumulativeRaw"] == [2, 2]
+
+
+def test_a_way_may_end_after_the_range(http: httpx.Client) -> None:
+    """Who enters on the last day has the whole window; who entered before the range isn't counted."""
+    noon, day = int(NOON * 1000), 86_400_000
+    times = [("ada", "search", -day), ("ada", "buy", 0), ("bob", "search", -2 * day), ("bob", "buy", -day)]
+    send(http, [{"user_id": user, "event_type": kind, "time": noon + at} for user, kind, at in times])
+    params: Any = {"e": ['{"event_type":"search"}', '{"event_type":"buy"}'], "start": "20260430", "end": "20260430"}
+    for mode in ("ordered", "sequential", "unordered"):
+        assert http.get("/api/2/funnels", params={**params, "mode": mode}).json()["data"][0]["cumulativeRaw"] == [1, 1]
+
+
 def test_the_answer_has_the_documented_keys(http: httpx.Client) -> None:
     """An element has the keys of the documentation, also when nobody entered."""
     params = {"e": ['{"event_type":"a"}', '{"event_type":"b"}'], "start": "20260428", "end": "20260428", "i": "-3600000"}

@@ -286,15 +286,21 @@ def test_a_chart_without_a_range_shows_the_last_30_days(chart_box: Any) -> None:
 
 
 def test_a_chart_may_be_saved_over_http(chart_box: Any) -> None:
-    """What runs in another process saves a chart with a request; one of the same id is replaced."""
-    _box, http = chart_box
+    """What runs in another process saves a chart with a request that has the token; one of the same id is replaced."""
+    box, http = chart_box
+    token = {"authorization": f"Bearer {box.token}"}
     for query in ("users", "realtime"):
-        assert http.put("/sandbox/charts/by-http", json={"query": query, "parameters": {}}).status_code == 200
+        saved = httpx.put(f"{box.url}/sandbox/charts/by-http", json={"query": query}, headers=token, trust_env=False)
+        assert saved.status_code == 201
     assert len(table(http.get("/api/3/chart/by-http/csv").text)) == 3
-    refused = http.put("/sandbox/charts/by-http", json={"query": "funnels", "parameters": {}})
-    assert refused.json()["error"]["metadata"]["details"] == "Missing required parameter: e"
-    assert http.put("/sandbox/charts/x", json={"query": "users"}, auth=("sandbox", "no")).status_code == 403
-    assert http.put("/sandbox/charts/x", json={"query": "users", "parameters": 3}).status_code == 400
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"query": "funnels"}, "Missing required parameter: e"),
+        ({"query": "users", "parameters": 3}, "Invalid parameters: an object is required"),
+    ]
+    for sent, why in wrong:
+        refused = httpx.put(f"{box.url}/sandbox/charts/x", json=sent, headers=token, trust_env=False)
+        assert (refused.status_code, refused.json()) == (400, {"error": why})
+    assert http.put("/sandbox/charts/x", json={"query": "users"}).status_code == 401
 
 
 def test_what_is_no_chart_is_refused(chart_box: Any) -> None:

@@ -12,13 +12,15 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from amplitude_async.sandbox import definitions, questions
-from amplitude_async.sandbox.conditions import INACTIVE, EventChoice, Group, Segment
+from amplitude_async.sandbox.conditions import INACTIVE, EventChoice
 from amplitude_async.sandbox.limits import query_cost
-from amplitude_async.sandbox.periods import DATE_INTERVALS, DAY_US, Buckets, buckets
+from amplitude_async.sandbox.periods import DATE_INTERVALS, DAY_US
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from amplitude_async.sandbox.definitions import Scope
+    from amplitude_async.sandbox.periods import Buckets
     from amplitude_async.sandbox.questions import Parameters, Range
     from amplitude_async.sandbox.view import StoredEvent, View
 
@@ -33,37 +35,23 @@ class Users:
     """Active or new users in each interval."""
 
     only_new: bool
-    range: Range
-    interval: int
-    segments: tuple[Segment, ...]
-    group_by: tuple[Group, ...]
+    scope: Scope
+    choices: tuple[EventChoice, ...] = NO_CHOICES
 
     @property
     def cost(self) -> int:
         """Return what it costs."""
-        return query_cost(
-            days=self.range.days,
-            conditions=[len(segment.conditions) for segment in self.segments],
-            group_bys=len(self.group_by),
-        )
-
-    @property
-    def choices(self) -> tuple[EventChoice, ...]:
-        """Return the events that it names: none."""
-        return NO_CHOICES
+        return self.scope.cost()
 
     def answer(self, view: View) -> dict[str, object]:
         """Return the ``data`` of the answer."""
-        frame = buckets(view.zone, self.range.start, self.range.end, self.interval)
-        span = self.range.span(view.zone)
+        frame, span = self.scope.frame(view.zone), self.scope.range.span(view.zone)
         events = view.newcomers(*span) if self.only_new else view.active(*span)
         series: list[list[int]] = []
         metas: list[object] = []
-        for number, segment in enumerate(self.segments):
-            members = [event for event in events if view.belongs(segment, event, frame.bounds(frame.place(event.at_us)))]
-            for name, grouped in view.grouped(members, self.group_by, questions.DEFAULT_LIMIT):
-                series.append([len(people) for people in _people(frame, grouped)])
-                metas.append(name if self.group_by else {"segmentIndex": number})
+        for number, name, members in self.scope.parts(view, frame, events):
+            series.append([len(people) for people in _people(frame, members)])
+            metas.append(name if self.scope.group_by else {"segmentIndex": number})
         return {"series": series, "seriesMeta": metas, "xValues": frame.labels}
 
 
@@ -76,15 +64,9 @@ def _people(frame: Buckets, events: Iterable[StoredEvent]) -> list[set[int]]:
 
 def users(parameters: Parameters) -> Users:
     """Read a query for users. ValueError says what is missing or malformed."""
-    interval = questions.interval(parameters, DATE_INTERVALS)
-    segments, group_by = definitions.segments(parameters), definitions.group_by(parameters)
-    definitions.check_grouping(segments, group_by)
     return Users(
         only_new=questions.choice(parameters, "m", ("active", "new")) == "new",
-        range=questions.day_range(parameters, interval),
-        interval=interval,
-        segments=segments,
-        group_by=group_by,
+        scope=definitions.scope(parameters, intervals=DATE_INTERVALS),
     )
 
 
@@ -94,16 +76,12 @@ class Composition:
 
     range: Range
     name: str
+    choices: tuple[EventChoice, ...] = NO_CHOICES
 
     @property
     def cost(self) -> int:
         """Return what it costs."""
         return query_cost(days=self.range.days)
-
-    @property
-    def choices(self) -> tuple[EventChoice, ...]:
-        """Return the events that it names: none."""
-        return NO_CHOICES
 
     def answer(self, view: View) -> dict[str, object]:
         """Return the ``data`` of the answer."""

@@ -5,6 +5,7 @@ Pure. Shapes as at https://amplitude.com/docs/apis/analytics/dashboard-rest; ``V
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from amplitude_async.sandbox.conditions import (
@@ -18,11 +19,16 @@ from amplitude_async.sandbox.conditions import (
     PropertyCondition,
     Segment,
 )
-from amplitude_async.sandbox.questions import Parameters, one, required, wrong
+from amplitude_async.sandbox.limits import query_cost
+from amplitude_async.sandbox.periods import LONGEST_RANGE, buckets
+from amplitude_async.sandbox.questions import DEFAULT_LIMIT, Parameters, Range, day_range, interval, one, required, wrong
 from amplitude_async.sandbox.rules import parsed_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+    from amplitude_async.sandbox.periods import Buckets, Zone
+    from amplitude_async.sandbox.view import StoredEvent, View
 
 _SUBJECT_KINDS: Final = frozenset({"event", "user", "group"})
 _TIME_TYPES: Final = frozenset({"forEachInterval", "currentInterval", "allTime"})
@@ -59,6 +65,62 @@ def is_user_property(key: str) -> bool:
     return key.startswith("gp:") or key in USER_BUILT_INS
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """What most queries have in common: days in intervals, and segments or groups of users that are compared."""
+
+    range: Range
+    interval: int
+    segments: tuple[Segment, ...]  # one without conditions when none was given
+    group_by: tuple[Group, ...]
+
+    def cost(self, type_cost: int = 1) -> int:
+        """Return what a query over it costs, of a type that costs so much."""
+        return query_cost(
+            days=self.range.days,
+            conditions=[len(segment.conditions) for segment in self.segments],
+            group_bys=len(self.group_by),
+            type_cost=type_cost,
+        )
+
+    def frame(self, zone: Zone, lead: int = 0) -> Buckets:
+        """Return the intervals, and so many more before them."""
+        return buckets(zone, self.range.start, self.range.end, self.interval, lead)
+
+    def parts(self, view: View, frame: Buckets, events: Iterable[StoredEvent]) -> Iterator[tuple[int, str, Sequence[StoredEvent]]]:
+        """Yield the events of each segment, and of each group in it: number of the segment, name of the group, events."""
+        for number, segment in enumerate(self.segments):
+            members = [event for event in events if view.belongs(segment, event, frame.bounds(frame.place(event.at_us)))]
+            for name, grouped in view.grouped(members, self.group_by, DEFAULT_LIMIT):
+                yield number, name, grouped
+
+
+def scope(
+    parameters: Parameters,
+    *,
+    intervals: Collection[int] = tuple(LONGEST_RANGE),
+    groups: Sequence[str] = ("g",),
+    choices: Iterable[EventChoice] = (),
+) -> Scope:
+    """Read range, interval, segments and groups; a grouped query, also one that is grouped by what its events say, has one segment."""
+    chosen = interval(parameters, intervals)
+    found = Scope(
+        range=day_range(parameters, chosen),
+        interval=chosen,
+        segments=tuple(_segment(text) for text in parameters.get("s", []) if text.strip()) or (Segment(),),
+        group_by=tuple(("user" if is_user_property(key) else "event", key) for key in _keys(parameters, groups)),
+    )
+    if len(found.segments) > 1 and (found.group_by or any(choice.group_by for choice in choices)):
+        message = "A group-by needs a single segment"
+        raise wrong(message)
+    return found
+
+
+def _keys(parameters: Parameters, names: Sequence[str]) -> list[str]:
+    keys = [(one(parameters, name) or "").strip() for name in names]
+    return [key for key in keys if key]
+
+
 def event(parameters: Parameters, name: str) -> EventChoice:
     """Return the one event object that a parameter must hold."""
     return _event(required(parameters, name), name)
@@ -68,24 +130,6 @@ def events(parameters: Parameters, name: str) -> tuple[EventChoice, ...]:
     """Return the event objects of a parameter that is repeated; there must be one."""
     required(parameters, name)
     return tuple(_event(text, name) for text in parameters[name] if text.strip())
-
-
-def segments(parameters: Parameters) -> tuple[Segment, ...]:
-    """Return the segments that are compared; one of everybody when none is given."""
-    return tuple(_segment(text) for text in parameters.get("s", []) if text.strip()) or (Segment(),)
-
-
-def group_by(parameters: Parameters, names: Sequence[str] = ("g",)) -> tuple[Group, ...]:
-    """Return the properties that a whole query is grouped by."""
-    keys = [(one(parameters, name) or "").strip() for name in names]
-    return tuple(("user" if is_user_property(key) else "event", key) for key in keys if key)
-
-
-def check_grouping(segments: Sequence[Segment], groups: Sequence[Group]) -> None:
-    """Refuse a group-by of several segments."""
-    if len(segments) > 1 and groups:
-        message = "A group-by needs a single segment"
-        raise wrong(message)
 
 
 def check_not_new(choices: Sequence[EventChoice]) -> None:

@@ -24,15 +24,16 @@ from statistics import fmean, median
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from amplitude_async.sandbox import definitions, questions
-from amplitude_async.sandbox.conditions import INACTIVE, EventChoice, Group, Segment, combinations
-from amplitude_async.sandbox.limits import query_cost
+from amplitude_async.sandbox.conditions import INACTIVE, EventChoice, Segment, combinations
 from amplitude_async.sandbox.measures import ratio
-from amplitude_async.sandbox.periods import DAY_US, SECOND_US, Buckets, buckets
+from amplitude_async.sandbox.periods import DAY_US, SECOND_US
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from amplitude_async.sandbox.questions import Parameters, Range
+    from amplitude_async.sandbox.definitions import Scope
+    from amplitude_async.sandbox.periods import Buckets
+    from amplitude_async.sandbox.questions import Parameters
     from amplitude_async.sandbox.view import StoredEvent, View
 
 _DEFAULT_WINDOW_S: Final = 2_592_000
@@ -61,32 +62,24 @@ class Funnel:
     choices: tuple[EventChoice, ...]
     mode: str
     only_new: bool
-    range: Range
-    interval: int
-    segments: tuple[Segment, ...]
-    group_by: tuple[Group, ...]
+    scope: Scope
     window_us: int
     limit: int
 
     @property
     def cost(self) -> int:
         """Return what it costs: two for each step, and four for each property that one is grouped by."""
-        return query_cost(
-            days=self.range.days,
-            conditions=[len(segment.conditions) for segment in self.segments],
-            group_bys=len(self.group_by),
-            type_cost=2 * len(self.choices) + 4 * sum(len(choice.group_by) for choice in self.choices),
-        )
+        return self.scope.cost(2 * len(self.choices) + 4 * sum(len(choice.group_by) for choice in self.choices))
 
     @property
     def is_grouped(self) -> bool:
         """Say whether there is one funnel for each value of a property."""
-        return bool(self.group_by or any(choice.group_by for choice in self.choices))
+        return bool(self.scope.group_by or any(choice.group_by for choice in self.choices))
 
     def answer(self, view: View) -> list[dict[str, object]]:
         """Return the ``data`` of the answer: an element for each segment or group."""
-        frame = buckets(view.zone, self.range.start, self.range.end, self.interval)
-        start, end = self.range.span(view.zone)
+        frame = self.scope.frame(view.zone)
+        start, end = self.scope.range.span(view.zone)
         found: dict[int, list[StoredEvent]] = defaultdict(list)
         for event in view.events(start, end + self.window_us, None if self.mode == "sequential" else self.choices):
             found[event.person].append(event)
@@ -95,7 +88,7 @@ class Funnel:
             firsts = view.first_seen()
             people = [path for path in people if start <= firsts[path.events[0].person] < end]
         elements: list[dict[str, object]] = []
-        for number, segment in enumerate(self.segments):
+        for number, segment in enumerate(self.scope.segments):
             counted = self._best(people, segment, frame)
             groups: dict[str, dict[int | None, list[Attempt]]] = {} if self.is_grouped else {"": {}}
             for place, attempt in counted:
@@ -122,7 +115,7 @@ class Funnel:
 
     def _names(self, view: View, attempt: Attempt) -> list[str]:
         """Return the groups that an attempt is counted in."""
-        names = combinations(view.subject(attempt.entry), self.group_by) if self.group_by else [""]
+        names = combinations(view.subject(attempt.entry), self.scope.group_by) if self.scope.group_by else [""]
         for step, choice in enumerate(self.choices):
             if not choice.group_by:
                 continue
@@ -272,9 +265,6 @@ def asked(parameters: Parameters) -> Funnel:
     """Read the query. ValueError says what is missing, malformed or not offered."""
     choices = definitions.events(parameters, "e")
     definitions.check_not_new(choices)
-    interval = questions.interval(parameters)
-    segments, group_by = definitions.segments(parameters), definitions.group_by(parameters)
-    definitions.check_grouping(segments, [*group_by, *(group for choice in choices for group in choice.group_by)])
     mode = questions.choice(parameters, "mode", ("ordered", "unordered", "sequential"))
     window_us = questions.whole_number(parameters, "cs", _DEFAULT_WINDOW_S, _LONGEST_WINDOW_S) * SECOND_US
     if mode == "unordered":
@@ -283,10 +273,7 @@ def asked(parameters: Parameters) -> Funnel:
         choices=choices,
         mode=mode,
         only_new=questions.choice(parameters, "n", ("active", "new")) == "new",
-        range=questions.day_range(parameters, interval),
-        interval=interval,
-        segments=segments,
-        group_by=group_by,
+        scope=definitions.scope(parameters, choices=choices),
         window_us=window_us,
         limit=questions.group_limit(parameters),
     )

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Final
 
 from amplitude_async.sandbox import definitions, questions
 from amplitude_async.sandbox.counts import NO_CHOICES
-from amplitude_async.sandbox.limits import query_cost
 from amplitude_async.sandbox.measures import ratio
-from amplitude_async.sandbox.periods import DATE_INTERVALS, Buckets, buckets
+from amplitude_async.sandbox.periods import DATE_INTERVALS, Buckets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from amplitude_async.sandbox.conditions import EventChoice, Group, Segment
-    from amplitude_async.sandbox.questions import Parameters, Range
+    from amplitude_async.sandbox.conditions import EventChoice
+    from amplitude_async.sandbox.definitions import Scope
+    from amplitude_async.sandbox.questions import Parameters
     from amplitude_async.sandbox.view import StoredEvent, View
 
 DAYS: Final = 90
@@ -36,42 +36,28 @@ class Lifetime:
     """A whole query, checked."""
 
     metric: int
-    range: Range
-    interval: int
-    segments: tuple[Segment, ...]
-    group_by: tuple[Group, ...]
+    scope: Scope
+    choices: tuple[EventChoice, ...] = NO_CHOICES
 
     @property
     def cost(self) -> int:
         """Return what it costs."""
-        return query_cost(
-            days=self.range.days,
-            conditions=[len(segment.conditions) for segment in self.segments],
-            group_bys=len(self.group_by),
-        )
-
-    @property
-    def choices(self) -> tuple[EventChoice, ...]:
-        """Return the events that it names: none."""
-        return NO_CHOICES
+        return self.scope.cost()
 
     def answer(self, view: View) -> dict[str, object]:
         """Return the ``data`` of the answer: a series for each segment or group."""
-        frame = buckets(view.zone, self.range.start, self.range.end, self.interval)
-        came = view.newcomers(*self.range.span(view.zone))
+        frame = self.scope.frame(view.zone)
+        came = view.newcomers(*self.scope.range.span(view.zone))
         payments = self._payments(view, came)
-        labels: list[str] = []
-        series: list[dict[str, object]] = []
-        for segment in self.segments:
-            members = [event for event in came if view.belongs(segment, event, frame.bounds(frame.place(event.at_us)))]
-            for name, users in view.grouped(members, self.group_by, questions.DEFAULT_LIMIT):
-                labels.append(name)
-                series.append(self._series(frame, users, payments))
-        return {"seriesLabels": labels, "series": series}
+        parts = list(self.scope.parts(view, frame, came))
+        return {
+            "seriesLabels": [name for _number, name, _users in parts],
+            "series": [self._series(frame, users, payments) for _number, _name, users in parts],
+        }
 
     def _payments(self, view: View, came: Iterable[StoredEvent]) -> Payments:
         """Return what each user has paid in the days that count."""
-        midnights = view.zone.midnights(self.range.start, self.range.days + DAYS + 1)
+        midnights = view.zone.midnights(self.scope.range.start, self.scope.range.days + DAYS + 1)
         day_of = Buckets(midnights, midnights[-1], 0, [], []).place
         first_day = {event.person: day_of(event.at_us) for event in came}
         found: Payments = defaultdict(list)
@@ -109,13 +95,7 @@ class Lifetime:
 
 def asked(parameters: Parameters) -> Lifetime:
     """Read the query. ValueError says what is missing or malformed."""
-    interval = questions.interval(parameters, DATE_INTERVALS)
-    segments, group_by = definitions.segments(parameters), definitions.group_by(parameters)
-    definitions.check_grouping(segments, group_by)
     return Lifetime(
         metric=int(questions.choice(parameters, "m", _METRICS)),
-        range=questions.day_range(parameters, interval),
-        interval=interval,
-        segments=segments,
-        group_by=group_by,
+        scope=definitions.scope(parameters, intervals=DATE_INTERVALS),
     )

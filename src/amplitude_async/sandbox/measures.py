@@ -49,7 +49,7 @@ class Column:
 
     def __init__(self) -> None:
         """Start with nothing counted."""
-        self.whole = Tally()
+        self.whole: Tally = Tally()
         self._buckets: dict[int, Tally] = {}
 
     def count(self, bucket: int, person: int, values: Sequence[object] = ()) -> None:

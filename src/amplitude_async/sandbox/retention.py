@@ -21,15 +21,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from amplitude_async.sandbox import definitions, questions
-from amplitude_async.sandbox.conditions import NEW, EventChoice, Group, Segment
-from amplitude_async.sandbox.limits import query_cost
-from amplitude_async.sandbox.periods import DATE_INTERVALS, DAY, DAY_US, HOUR_US, Buckets, buckets
+from amplitude_async.sandbox.conditions import NEW, EventChoice
+from amplitude_async.sandbox.periods import DATE_INTERVALS, DAY, DAY_US, HOUR_US
 from amplitude_async.sandbox.rules import parsed_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from amplitude_async.sandbox.questions import Parameters, Range
+    from amplitude_async.sandbox.definitions import Scope
+    from amplitude_async.sandbox.periods import Buckets
+    from amplitude_async.sandbox.questions import Parameters
     from amplitude_async.sandbox.view import StoredEvent, View
 
 _TYPE_COST: Final = 8
@@ -59,22 +60,14 @@ class Retention:
 
     started: EventChoice
     returned: EventChoice
-    range: Range
-    interval: int
-    segments: tuple[Segment, ...]
-    group_by: tuple[Group, ...]
+    scope: Scope
     brackets: tuple[Bracket, ...]
     mode: str
 
     @property
     def cost(self) -> int:
         """Return what it costs."""
-        return query_cost(
-            days=self.range.days,
-            conditions=[len(segment.conditions) for segment in self.segments],
-            group_bys=len(self.group_by),
-            type_cost=_TYPE_COST,
-        )
+        return self.scope.cost(_TYPE_COST)
 
     @property
     def choices(self) -> tuple[EventChoice, ...]:
@@ -83,8 +76,7 @@ class Retention:
 
     def answer(self, view: View) -> dict[str, object]:
         """Return the ``data`` of the answer: a series for each segment or group."""
-        frame = buckets(view.zone, self.range.start, self.range.end, self.interval)
-        span = self.range.span(view.zone)
+        frame, span = self.scope.frame(view.zone), self.scope.range.span(view.zone)
         clock = _Clock(view, span, self)
         starts = self._starts(view, span)
         returns = {event.person: _Returns() for event in starts}
@@ -92,12 +84,10 @@ class Retention:
             if event.person in returns and view.fits(self.returned, event):
                 returns[event.person].add(event, clock.unit(event.at_us))
         series, metas = [], []
-        for number, segment in enumerate(self.segments):
-            members = [event for event in starts if view.belongs(segment, event, frame.bounds(frame.place(event.at_us)))]
-            for name, events in view.grouped(members, self.group_by, questions.DEFAULT_LIMIT):
-                series.append(self._series(frame, clock, self._cohorts(frame, clock, events, returns)))
-                of_group = {"groupValue": name} if self.group_by else {}
-                metas.append({"segmentIndex": number, "eventIndex": 0, **of_group})
+        for number, name, events in self.scope.parts(view, frame, starts):
+            series.append(self._series(frame, clock, self._cohorts(frame, clock, events, returns)))
+            of_group = {"groupValue": name} if self.scope.group_by else {}
+            metas.append({"segmentIndex": number, "eventIndex": 0, **of_group})
         return {"series": series, "seriesMeta": metas}
 
     def _starts(self, view: View, span: tuple[int, int]) -> list[StoredEvent]:
@@ -176,13 +166,13 @@ class _Clock:
 
     def __init__(self, view: View, span: tuple[int, int], question: Retention) -> None:
         self._now_us = view.now_us
-        self._by_hour = question.interval == DAY
-        self._length = _HOURS_A_DAY if self._by_hour else question.interval
+        self._by_hour = question.scope.interval == DAY
+        self._length = _HOURS_A_DAY if self._by_hour else question.scope.interval
         self._last = max(end for _first, end in question.brackets)
         self._is_rolling = question.mode == _ROLLING
         self._start_us, self._end_us = span
-        count = 0 if self._by_hour else question.range.days + self._last * question.interval + 1
-        self._days = view.zone.midnights(question.range.start, count)
+        count = 0 if self._by_hour else question.scope.range.days + self._last * question.scope.interval + 1
+        self._days = view.zone.midnights(question.scope.range.start, count)
 
     @property
     def until_us(self) -> int:
@@ -219,18 +209,13 @@ def asked(parameters: Parameters) -> Retention:
     """Read the query. ValueError says what is missing, malformed or not offered."""
     started, returned = definitions.event(parameters, "se"), definitions.event(parameters, "re")
     definitions.check_not_new([returned])
-    interval = questions.interval(parameters, DATE_INTERVALS)
-    segments, group_by = definitions.segments(parameters), definitions.group_by(parameters)
-    definitions.check_grouping(segments, group_by)
+    scope = definitions.scope(parameters, intervals=DATE_INTERVALS)
     mode = questions.choice(parameters, "rm", _MODES)
-    brackets = _brackets(questions.required(parameters, "rb")) if mode == _BRACKET else _single(_LAST_INTERVAL[interval])
+    brackets = _brackets(questions.required(parameters, "rb")) if mode == _BRACKET else _single(_LAST_INTERVAL[scope.interval])
     return Retention(
         started=started,
         returned=returned,
-        range=questions.day_range(parameters, interval),
-        interval=interval,
-        segments=segments,
-        group_by=group_by,
+        scope=scope,
         brackets=brackets,
         mode=mode,
     )

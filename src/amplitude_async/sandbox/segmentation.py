@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING, Final
 
 from amplitude_async.sandbox import definitions, formulas, questions
 from amplitude_async.sandbox.conditions import ANY_ACTIVE, EventChoice, Group, Segment, combinations, spelled, values_of
-from amplitude_async.sandbox.limits import query_cost
 from amplitude_async.sandbox.measures import DISTRIBUTIONS, MEASURES, OF_ACTIVE, OF_PROPERTY, Column, Tally, distribution
-from amplitude_async.sandbox.periods import DAY, FIVE_MINUTES, HOUR, MONTH, WEEK, Buckets, buckets
+from amplitude_async.sandbox.periods import DAY, FIVE_MINUTES, HOUR, MONTH, WEEK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from amplitude_async.sandbox.definitions import Scope
     from amplitude_async.sandbox.formulas import Metric, Node, Numbers
-    from amplitude_async.sandbox.questions import Parameters, Range
+    from amplitude_async.sandbox.periods import Buckets
+    from amplitude_async.sandbox.questions import Parameters
     from amplitude_async.sandbox.view import StoredEvent, View
 
 _FORMULA: Final = "formula"
@@ -55,10 +56,7 @@ class Segmentation:
     is_formula: bool
     scale: float
     only_active: bool
-    range: Range
-    interval: int
-    segments: tuple[Segment, ...]  # one without conditions when none was given
-    group_by: tuple[Group, ...]
+    scope: Scope
     limit: int
     window: int
     mean_over: int
@@ -66,12 +64,7 @@ class Segmentation:
     @property
     def cost(self) -> int:
         """Return what it costs: each event one, and four for each property that it is grouped by."""
-        return query_cost(
-            days=self.range.days,
-            conditions=[len(segment.conditions) for segment in self.segments],
-            group_bys=len(self.group_by),
-            type_cost=len(self.choices) + 4 * sum(len(choice.group_by) for choice in self.choices),
-        )
+        return self.scope.cost(len(self.choices) + 4 * sum(len(choice.group_by) for choice in self.choices))
 
     @property
     def metrics(self) -> list[Metric]:
@@ -90,8 +83,8 @@ class Segmentation:
 
     def keys_of(self, event: int) -> tuple[Group, ...]:
         """Return the properties whose values make groups of an event; a property that is measured makes none."""
-        if self.group_by or self.measured(event):
-            return self.group_by
+        if self.scope.group_by or self.measured(event):
+            return self.scope.group_by
         return self.choices[event].group_by
 
     def measured(self, event: int) -> Group | None:
@@ -114,18 +107,15 @@ def asked(parameters: Parameters) -> Segmentation:
         nodes: Sequence[Node] = formulas.parse(questions.required(parameters, "formula"))
     else:
         nodes = [formulas.Metric(METRICS[metric], event, None) for event in range(len(choices))]
-    interval = questions.interval(parameters)
-    widest = WIDEST_WINDOW[interval]
+    scope = definitions.scope(parameters, groups=("g", "g2"), choices=choices)
+    widest = WIDEST_WINDOW[scope.interval]
     found = Segmentation(
         choices=choices,
         nodes=tuple(nodes),
         is_formula=metric == _FORMULA,
         scale=100 if metric == "pct_dau" else 1,
         only_active=questions.choice(parameters, "n", ("any", "active")) == "active",
-        range=questions.day_range(parameters, interval),
-        interval=interval,
-        segments=definitions.segments(parameters),
-        group_by=definitions.group_by(parameters, ("g", "g2")),
+        scope=scope,
         limit=questions.group_limit(parameters),
         window=questions.whole_number(parameters, "rollingWindow", 1, widest + 1),
         mean_over=questions.whole_number(parameters, "rollingAverage", 1, widest + 1),
@@ -135,19 +125,18 @@ def asked(parameters: Parameters) -> Segmentation:
 
 
 def _check(found: Segmentation, widest: int) -> None:
-    definitions.check_grouping(found.segments, [*found.group_by, *(group for choice in found.choices for group in choice.group_by)])
     for metric in found.metrics:
         if metric.event >= len(found.choices):
             message = f"There is no event {chr(ord('A') + metric.event)}"
             raise questions.wrong(message)
-        if metric.segment is not None and not 0 <= metric.segment < len(found.segments):
+        if metric.segment is not None and not 0 <= metric.segment < len(found.scope.segments):
             message = f"There is no segment {metric.segment + 1}"
             raise questions.wrong(message)
         if metric.name in OF_PROPERTY and not found.choices[metric.event].group_by:
             message = f"{metric.name} needs a group_by inside e"
             raise questions.wrong(message)
     if found.lead >= widest:
-        message = f"i={found.interval} has windows of up to {widest} intervals"
+        message = f"i={found.scope.interval} has windows of up to {widest} intervals"
         raise questions.wrong(message)
     if not found.window or not found.mean_over or min(found.window, found.mean_over) > 1:
         message = "One of rollingWindow and rollingAverage may be given, from 1 on"
@@ -163,7 +152,7 @@ class _Answer:
     def __init__(self, question: Segmentation, view: View) -> None:
         self._question = question
         self._view = view
-        self._frame: Buckets = buckets(view.zone, question.range.start, question.range.end, question.interval, question.lead)
+        self._frame: Buckets = question.scope.frame(view.zone, question.lead)
         names = {metric.name for metric in question.metrics}
         self._active: dict[int, Column] = {}
         start, end = self._span()
@@ -174,17 +163,17 @@ class _Answer:
             events = [event for event in events if event.person in people]
         if names & OF_ACTIVE:
             self._active = {
-                number: self._column(self._members(_ACTIVE, segment, events)) for number, segment in enumerate(question.segments)
+                number: self._column(self._members(_ACTIVE, segment, events)) for number, segment in enumerate(question.scope.segments)
             }
         self._groups: dict[Key, Groups] = {
             (event, number): self._grouped(event, self._members(choice, segment, events))
             for event, choice in enumerate(question.choices)
-            for number, segment in enumerate(question.segments)
+            for number, segment in enumerate(question.scope.segments)
         }
 
     def _span(self) -> tuple[int, int]:
         """Return what is read: the range, and from the start of the first window on."""
-        start, end = self._question.range.span(self._view.zone)
+        start, end = self._question.scope.range.span(self._view.zone)
         return (self._frame.starts[0] if self._question.lead else start), end
 
     def _members(self, choice: EventChoice, segment: Segment, events: Iterable[StoredEvent]) -> list[StoredEvent]:
@@ -243,8 +232,8 @@ class _Answer:
         for index, node in enumerate(question.nodes):
             references = list(formulas.metrics(node))
             is_fixed = bool(references) and all(metric.segment is not None for metric in references)
-            for segment in range(1 if is_fixed else len(question.segments)):
-                label = self._label(index, segment, is_single=is_fixed or len(question.segments) == 1)
+            for segment in range(1 if is_fixed else len(question.scope.segments)):
+                label = self._label(index, segment, is_single=is_fixed or len(question.scope.segments) == 1)
                 if not any(question.keys_of(metric.event) for metric in references):
                     yield label, node, segment, _ANY_GROUP
                     continue

@@ -40,8 +40,8 @@ def _seconds(session: Session) -> float:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Daily:
-    """A number for each day."""
+class _OfSessions:
+    """A query about the sessions of a range."""
 
     range: Range
 
@@ -54,6 +54,10 @@ class _Daily:
     def choices(self) -> tuple[EventChoice, ...]:
         """Return the events that it names: none."""
         return NO_CHOICES
+
+
+class _Daily(_OfSessions):
+    """A number for each day."""
 
     def _answer(self, view: View, number: Callable[[Sequence[Session]], float]) -> dict[str, object]:
         frame = buckets(view.zone, self.range.start, self.range.end, DAY)
@@ -80,21 +84,10 @@ class PerUser(_Daily):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lengths:
+class Lengths(_OfSessions):
     """How many sessions are how long."""
 
-    range: Range
     borders_s: tuple[float, ...]
-
-    @property
-    def cost(self) -> int:
-        """Return what it costs."""
-        return query_cost(days=self.range.days, type_cost=_TYPE_COST)
-
-    @property
-    def choices(self) -> tuple[EventChoice, ...]:
-        """Return the events that it names: none."""
-        return NO_CHOICES
 
     def answer(self, view: View) -> dict[str, object]:
         """Return the ``data`` of the answer; bins are closed on their left, the longest sessions are in the last one."""
