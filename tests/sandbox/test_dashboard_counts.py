@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
 from datetime import date, datetime, timedelta
 from statistics import fmean
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amplitude_async.sandbox import sessions
+from amplitude_async.sandbox import Sandbox, sessions
 
 from .conftest import NOON, Clock
 from .made_up import INACTIVE, NOW, Event, World, days, send
@@ -251,3 +252,42 @@ def test_values_of_a_list_count_each(http: httpx.Client) -> None:
     send(http, [event, {**event, "user_id": "bob@example.org", "user_properties": {"likes": "tea"}}])
     data: Any = http.get("/api/2/composition", params={"start": "20260501", "end": "20260501", "p": "gp:likes"}).json()["data"]
     assert (data["xValues"], data["series"]) == (["tea", "rye"], [[2, 1]])
+
+
+def test_the_tracking_plan_says_what_is_shown_and_what_is_activity(http: httpx.Client) -> None:
+    """An event type that the plan hides isn't listed, one that it calls inactive makes nobody active, and names are the plan's."""
+    sent = [("ada@example.org", "beat"), ("ada@example.org", "buy"), ("bob@example.org", "beat"), ("bob@example.org", "probe")]
+    send(http, [{"user_id": user, "event_type": kind, "time": int(NOON * 1000)} for user, kind in sent])
+    params = {"start": "20260501", "end": "20260501"}
+    assert http.get("/api/2/users", params=params).json()["data"]["series"] == [[2]]
+    for kind, form in [
+        ("beat", {"is_active": "false", "is_hidden_from_pathfinder": "true"}),
+        ("buy", {"display_name": "Bought"}),
+        ("probe", {"is_hidden_from_dropdowns": "true", "is_active": "false"}),
+    ]:
+        http.post("/api/2/taxonomy/event", data={"event_type": kind}).raise_for_status()
+        http.put(f"/api/2/taxonomy/event/{kind}", data=form).raise_for_status()
+    listed = {each["value"]: each for each in http.get("/api/2/events/list").json()["data"]}
+    assert set(listed) == {"beat", "buy"}
+    assert (listed["beat"]["non_active"], listed["beat"]["flow_hidden"], listed["buy"]["display"]) == (True, True, "Bought")
+    assert http.get("/api/2/users", params=params).json()["data"]["series"] == [[1]]
+
+
+def test_a_segment_may_be_a_cohort(box: Sandbox, http: httpx.Client) -> None:
+    """A condition on userdata_cohort holds for the members of that cohort, and for nobody if there is none."""
+    users = ["ada@example.org", "bob@example.org", "cy@example.org"]
+    send(http, [{"user_id": user, "event_type": "x", "time": int(NOON * 1000)} for user in users])
+    ids = [http.get("/api/2/usersearch", params={"user": user}).json()["matches"][0]["amplitude_id"] for user in users]
+    desk = box._running_desk()
+    for name, group, members in [("k3x9q2f", "User", ids[:2]), ("q", "org", ["acme"])]:
+        desk.wait_for(desk.store.documents.put, "cohorts", name, {"id": name, "group": group, "members": members})
+
+    def members_of(op: str, cohort: str) -> list[list[int]]:
+        segment = json.dumps([{"prop": "userdata_cohort", "op": op, "values": [cohort]}])
+        params = {"start": "20260501", "end": "20260501", "s": segment}
+        series: list[list[int]] = http.get("/api/2/users", params=params).json()["data"]["series"]
+        return series
+
+    assert members_of("is", "k3x9q2f") == [[2]]
+    assert members_of("is not", "k3x9q2f") == [[1]]
+    assert members_of("is", "nobody") == [[0]]

@@ -242,7 +242,7 @@ def test_a_saved_chart_of_series_is_a_line_for_each(chart_box: Any, query: str, 
     answer = http.get("/api/3/chart/a-chart/csv")
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
     head, *lines = table(answer.text)
-    assert head == ["", *data["xValues"]]
+    assert head == ["segment", *data["xValues"]]
     assert [[float(cell) for cell in line[1:]] for line in lines] == data["series"]
     found = http.get("/api/3/chart/a-chart/query").json()["data"]
     assert found["series"] == [[{"value": number} for number in series] for series in data["series"]]

@@ -109,7 +109,7 @@ def as_csv(query: str, data: Any) -> str:  # noqa: ANN401 - the JSON of any quer
 def _series_rows(data: Mapping[str, Any]) -> list[Row]:
     labels = data.get("seriesLabels") or data.get("seriesMeta") or [""]
     return [
-        ["", *data["xValues"]],
+        ["segment", *data["xValues"]],
         *([_label(label), *numbers] for label, numbers in zip(labels, data["series"], strict=True)),
     ]
 

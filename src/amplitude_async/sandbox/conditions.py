@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -220,12 +220,12 @@ class EventChoice:
         """Say whether it names no single event type: any event, any active one, or those with revenue."""
         return self.event_type in SPECIAL
 
-    def names(self, event_type: str, revenue: float | None) -> bool:
-        """Say whether an event of this type, with this revenue, is meant, filters apart."""
+    def names(self, event_type: str, revenue: float | None, inactive: Collection[str]) -> bool:
+        """Say whether an event of this type and revenue is meant, filters apart; ``inactive`` are types that aren't activity."""
         if self.event_type == ANY:
             return True
         if self.event_type == ANY_ACTIVE:
-            return event_type not in INACTIVE
+            return event_type not in inactive
         return event_type == self.event_type or (revenue is not None and self.event_type in _REVENUE)
 
 

@@ -12,13 +12,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from amplitude_async.sandbox import definitions, questions
-from amplitude_async.sandbox.conditions import INACTIVE, EventChoice
 from amplitude_async.sandbox.limits import query_cost
 from amplitude_async.sandbox.periods import DATE_INTERVALS, DAY_US
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from amplitude_async.sandbox.conditions import EventChoice
     from amplitude_async.sandbox.definitions import Scope
     from amplitude_async.sandbox.periods import Buckets
     from amplitude_async.sandbox.questions import Parameters, Range
@@ -133,7 +133,7 @@ def realtime(parameters: Parameters) -> Realtime:
 
 @dataclass(frozen=True, slots=True)
 class EventList:
-    """Every event type that was ever stored, with this week's totals."""
+    """Every event type that was ever stored and isn't hidden, with this week's totals."""
 
     cost: int = 1
     choices: tuple[EventChoice, ...] = NO_CHOICES
@@ -143,18 +143,22 @@ class EventList:
         today = view.zone.day_of(view.now_us)
         monday = today - timedelta(days=today.weekday())
         week = view.zone.midnight(monday), view.zone.midnight(monday + timedelta(days=7))
-        return [
-            {
-                "non_active": kind in INACTIVE,
-                "value": kind,
-                "totals": totals,
-                "deleted": False,
-                "flow_hidden": False,
-                "hidden": False,
-                "display": kind,
-            }
-            for kind, totals in sorted(view.source.kinds(*week).items())
-        ]
+        found: list[dict[str, object]] = []
+        for kind, totals in sorted(view.source.kinds(*week).items()):
+            planned = view.plan.get(kind, {})
+            if not planned.get("is_hidden_from_dropdowns"):
+                found.append(
+                    {
+                        "non_active": kind in view.inactive,
+                        "value": kind,
+                        "totals": totals,
+                        "deleted": bool(planned.get("deleted")),
+                        "flow_hidden": bool(planned.get("is_hidden_from_pathfinder")),
+                        "hidden": False,
+                        "display": planned.get("display_name") or kind,
+                    }
+                )
+        return found
 
 
 def event_list(_parameters: Parameters) -> EventList:

@@ -24,7 +24,7 @@ from statistics import fmean, median
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from amplitude_async.sandbox import definitions, questions
-from amplitude_async.sandbox.conditions import INACTIVE, EventChoice, Segment, combinations
+from amplitude_async.sandbox.conditions import EventChoice, Segment, combinations
 from amplitude_async.sandbox.measures import ratio
 from amplitude_async.sandbox.periods import DAY_US, SECOND_US
 
@@ -168,7 +168,7 @@ class _Path:
         fits, choices = view.fits, question.choices
         matches = [[step for step, choice in enumerate(choices) if fits(choice, event)] for event in events]
         if question.mode == "sequential":
-            kept = [index for index, event in enumerate(events) if matches[index] or event.event_type not in INACTIVE]
+            kept = [index for index, event in enumerate(events) if matches[index] or event.event_type not in view.inactive]
             events, matches = [events[index] for index in kept], [matches[index] for index in kept]
         self.events = events
         self._is_disjoint = all(len(steps) < 2 for steps in matches)  # noqa: PLR2004 - two steps that want one event

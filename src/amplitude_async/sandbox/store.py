@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from amplitude_async.sandbox.conditions import Subject
     from amplitude_async.sandbox.rules import Endpoint, Event
 
+# Kinds of documents that queries look at: uploaded cohorts with their members, and the event types of the tracking plan.
+COHORTS: Final = "cohorts"
+OF_USERS: Final = "User"
+PLANNED_EVENTS: Final = "plan.events"
 DEDUP_SECONDS: Final = 7 * 24 * 3600  # an insert_id is remembered for seven days
 
 # The events of a user, those stored before a merge included.
@@ -274,10 +278,19 @@ class Store:
             )
         )
 
-    def cohorts_of(self, person: int) -> Sequence[object]:
-        """Return the ids of the cohorts that a person is in: none, until somebody keeps cohorts."""
-        del person
-        return ()
+    def cohorts(self) -> Mapping[int, Sequence[str]]:
+        """Return the ids of the cohorts that people are in, by person; cohorts of groups other than users are nobody's."""
+        known: dict[int, int] = dict(self._database.execute("SELECT amplitude_id, coalesce(merged_into, amplitude_id) FROM users"))
+        found: dict[int, list[str]] = {}
+        for cohort in self.documents.all(COHORTS):
+            if cohort["group"] == OF_USERS:
+                for person in {known[member] for member in cohort["members"] if member in known}:
+                    found.setdefault(person, []).append(cohort["id"])
+        return found
+
+    def plan(self) -> Mapping[str, Mapping[str, object]]:
+        """Return what the tracking plan says of event types, by their names."""
+        return {planned["event_type"]: planned for planned in self.documents.all(PLANNED_EVENTS)}
 
     def knows_event(self, event_type: str) -> bool:
         """Say whether an event of this type was ever stored."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import msgspec
 
-from amplitude_async.sandbox.conditions import ANY_ACTIVE, EventChoice, combinations, passes, values_of
+from amplitude_async.sandbox.conditions import ANY_ACTIVE, INACTIVE, EventChoice, combinations, passes, values_of
 from amplitude_async.sandbox.periods import DAY_US
 
 if TYPE_CHECKING:
@@ -98,8 +98,11 @@ class Source(Protocol):
     def kinds(self, start_us: int, end_us: int) -> Mapping[str, int]:
         """Return every event type, with the number of its events in a half-open span of time."""
 
-    def cohorts_of(self, person: int) -> Sequence[object]:
-        """Return the ids of the cohorts that a person is in."""
+    def cohorts(self) -> Mapping[int, Sequence[str]]:
+        """Return the ids of the cohorts that people are in, by person."""
+
+    def plan(self) -> Mapping[str, Mapping[str, Any]]:
+        """Return what the tracking plan says of event types, by their names."""
 
 
 class View:
@@ -112,7 +115,24 @@ class View:
         self.now_us: Final = now_us
         self._subjects: dict[int, Subject] = {}
         self._first_seen: Mapping[int, int] | None = None
+        self._cohorts: Mapping[int, Sequence[str]] | None = None
+        self._plan: Mapping[str, Mapping[str, Any]] | None = None
+        self._inactive: frozenset[str] | None = None
         self._performed: dict[int, Mapping[int, Sequence[int]]] = {}
+
+    @property
+    def plan(self) -> Mapping[str, Mapping[str, Any]]:
+        """Return what the tracking plan says of event types, by their names."""
+        if self._plan is None:
+            self._plan = self.source.plan()
+        return self._plan
+
+    @property
+    def inactive(self) -> frozenset[str]:
+        """Return the event types that don't make a user active: Amplitude's own, and those that the plan says so of."""
+        if self._inactive is None:
+            self._inactive = INACTIVE | {name for name, planned in self.plan.items() if not planned["is_active"]}
+        return self._inactive
 
     def events(self, start_us: int, end_us: int, choices: Iterable[EventChoice] | None = None) -> list[StoredEvent]:
         """Return the events of a span in their order: all of them, or at least those that one of the choices means."""
@@ -134,7 +154,7 @@ class View:
 
     def fits(self, choice: EventChoice, event: StoredEvent) -> bool:
         """Say whether an event is one of those chosen, filters included."""
-        return choice.names(event.event_type, event.revenue) and self.passes(choice, event)
+        return choice.names(event.event_type, event.revenue, self.inactive) and self.passes(choice, event)
 
     def passes(self, choice: EventChoice, event: StoredEvent) -> bool:
         """Say whether an event passes the filters of a choice, whatever its type."""
@@ -153,7 +173,11 @@ class View:
         )
 
     def _user_values(self, event: StoredEvent, prop: str) -> Sequence[object]:
-        return self.source.cohorts_of(event.person) if prop == COHORT else values_of(self.subject(event), "user", prop)
+        if prop != COHORT:
+            return values_of(self.subject(event), "user", prop)
+        if self._cohorts is None:
+            self._cohorts = self.source.cohorts()
+        return self._cohorts.get(event.person, ())
 
     def _count(self, condition: PerformedCondition, person: int, between: tuple[int, int]) -> int:
         """Count how often somebody did something: ever, in an interval, or in the days up to an interval's end."""
