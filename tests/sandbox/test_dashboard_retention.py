@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import httpx
@@ -159,3 +159,18 @@ def test_two_people_by_eye(http: httpx.Client, clock: Clock) -> None:
     # Day 1 is not over for anybody, so what there is of it counts; day 30 has not begun.
     assert series["combined"][2] == {"count": 1, "outof": 2, "retainedSetId": None, "incomplete": True}
     assert series["combined"][31] == {"count": 0, "outof": 0, "retainedSetId": None, "incomplete": True}
+
+
+@pytest.mark.parametrize(("interval", "day", "hour"), [("1", 2, 23), ("7", 8, 0), ("30", 31, 0)])
+def test_an_interval_is_over_when_the_last_had_all_of_it(http: httpx.Client, clock: Clock, interval: str, day: int, hour: int) -> None:
+    """Interval 0 of the first of May ends 24 hours after that day's last hour began, or 7 or 30 days after the day did."""
+    send(http, [{"user_id": "ada@example.org", "event_type": "open", "time": int(NOON * 1000)}])
+    params = {"se": '{"event_type":"_new"}', "re": '{"event_type":"_all"}', "start": "20260501", "end": "20260501", "i": interval}
+    over = datetime(2026, 5, day, hour, tzinfo=UTC).timestamp()
+    found = []
+    for now in (over - 1, over):
+        clock.now = now
+        (series,) = http.get("/api/2/retention", params=params).json()["data"]["series"]
+        (cells,) = series["values"].values()
+        found.append((cells[1]["incomplete"], series["combined"][1]["incomplete"]))
+    assert found == [(True, True), (False, False)]
