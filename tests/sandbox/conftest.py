@@ -10,6 +10,8 @@ import pytest
 
 from amplitude_async.sandbox import Sandbox
 
+from .made_up import ZONES, World, opened
+
 NOON = 1_777_636_800.0  # 2026-05-01 12:00:00 UTC
 
 
@@ -41,3 +43,10 @@ def http(box: Sandbox) -> Iterator[httpx.Client]:
     """Return a client with the right credentials."""
     with httpx.Client(base_url=box.url, auth=(box.api_key, box.secret_key), trust_env=False) as client:
         yield client
+
+
+@pytest.fixture(scope="session", params=list(enumerate(ZONES)), ids=ZONES)
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    """Run a sandbox that holds a made-up world, in one of several time zones."""
+    with opened(*request.param) as found:
+        yield found

@@ -41,6 +41,7 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--api-key", default="sandbox", help="accepted API key (default: %(default)s)")
     parser.add_argument("--secret-key", default="sandbox", help="accepted secret key (default: sandbox)")
     parser.add_argument("--store", metavar="FILE", help="SQLite file that keeps the data (default: memory)")
+    parser.add_argument("--timezone", default="UTC", metavar="NAME", help="the project's time zone (default: %(default)s)")
     parser.add_argument("--strict", action="store_true", help="throttle, count costs, delay exports as Amplitude does")
     parser.add_argument("--allow-remote", action="store_true", help="permit a --host that other machines can reach")
     return parser.parse_args(given)
@@ -58,6 +59,7 @@ def main(given: Sequence[str] | None = None) -> int:
             api_key=chosen.api_key,
             secret_key=chosen.secret_key,
             allow_remote=chosen.allow_remote,
+            timezone=chosen.timezone,
         )
         box.start()
     except (ConfigurationError, OSError, OverflowError) as error:

@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import anyio.to_thread
 import uvicorn
 
-from amplitude_async.errors import ConfigurationError
+from amplitude_async.errors import ConfigurationError, InvalidArgumentError
+from amplitude_async.sandbox import charts
 from amplitude_async.sandbox.control import Control
 from amplitude_async.sandbox.desk import Desk, Keys, is_loopback
 from amplitude_async.sandbox.faults import Faults
 from amplitude_async.sandbox.limits import Limits
 from amplitude_async.sandbox.mischief import Mischief, Wires
+from amplitude_async.sandbox.periods import Zone
 from amplitude_async.sandbox.server import Service
 
 if TYPE_CHECKING:
@@ -130,6 +132,7 @@ class Sandbox:
         limits: Limits | None = None,
         export_delay: float | None = None,
         token: str | None = None,
+        timezone: str = "UTC",
     ) -> None:
         """Choose what to serve; nothing listens until the block is entered.
 
@@ -151,9 +154,10 @@ class Sandbox:
             limits: Limits of your own, with or without ``strict``.
             token: What steering it over HTTP needs, under ``/sandbox/``; drawn anew when left out, see :attr:`token`.
             export_delay: Seconds from an hour's end until it can be exported; beats ``limits``.
+            timezone: The project's time zone, by its IANA name: where the days of dashboard queries begin.
 
         Raises:
-            ConfigurationError: The host is not loopback and ``allow_remote`` is not set.
+            ConfigurationError: The host is not loopback and ``allow_remote`` is not set, or nobody knows the time zone.
         """
         if not allow_remote and not is_loopback(host):
             message = f"the sandbox listens on loopback only; {host!r} needs allow_remote=True"
@@ -182,6 +186,7 @@ class Sandbox:
         self._limits = chosen
         self.faults: Faults = Faults()
         self.token: str = token or secrets.token_urlsafe(24)
+        self._zone = Zone(timezone)
         self._server: _Server | None = None
         self._desk: Desk | None = None
         self._thread: threading.Thread | None = None
@@ -237,6 +242,26 @@ class Sandbox:
 
         return self._running_desk().take_in(seeded(users=users, days=days, seed=seed, now=self._clock()))
 
+    def save_chart(self, chart_id: str, query: str, **parameters: object) -> None:
+        """Save a chart, so that its id can be asked for (``/api/3/chart/{chart_id}/csv``); one of the same id is replaced.
+
+        Args:
+            chart_id: What the chart is called.
+            query: Which query it shows, by the end of its path: ``funnels``, ``events/segmentation``, ``retention`` and so on.
+            parameters: The query's parameters, in Amplitude's spelling. Mappings go in as JSON, a list is a parameter that is
+                repeated. Without ``start`` and ``end`` the chart shows the last 30 days.
+
+        Raises:
+            InvalidArgumentError: There is no such query, or something is wrong with its parameters.
+            RuntimeError: The sandbox isn't running.
+        """
+        desk = self._running_desk()
+        try:
+            chart = charts.document(query, parameters)
+        except ValueError as error:
+            raise InvalidArgumentError(str(error), argument="query") from None
+        desk.wait_for(desk.store.documents.put, charts.KIND, chart_id, chart)
+
     def reset(self) -> None:
         """Forget everything that was sent, every fault, and what was counted; quicker than another sandbox. Blocks.
 
@@ -281,6 +306,7 @@ class Sandbox:
                 limits=self._limits,
                 clock=self._clock,
                 throttled=self.faults.throttled,
+                zone=self._zone,
             )
         except BaseException:
             listener.close()

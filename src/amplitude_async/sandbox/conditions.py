@@ -9,11 +9,18 @@ from __future__ import annotations
 
 import json
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 NONE: Final = "(none)"  # how a query spells "not set"
+ANY: Final = "_all"
+ANY_ACTIVE: Final = "_active"
+NEW: Final = "_new"  # where a retention may start
+INACTIVE: Final = frozenset({"[Amplitude] Start Session", "[Amplitude] End Session", "[Amplitude] Merged User"})
+# The SDKs' revenue event, and what Amplitude makes of it: no receipt is ever verified here.
+_REVENUE: Final = frozenset({"revenue_amount", "unverified_revenue"})
+SPECIAL: Final = frozenset({ANY, ANY_ACTIVE, NEW, "verified_revenue", *_REVENUE})
 
 # Built-in property names of a query -> columns of the row.
 BUILT_INS: Final = {
@@ -24,7 +31,12 @@ BUILT_INS: Final = {
     "carrier": "device_carrier",
 }
 
-Subject = Mapping[str, object]  # a row of raw data
+
+class Subject(Protocol):
+    """A row of raw data: a mapping, or something that answers as one."""
+
+    def get(self, key: str, /) -> object:
+        """Return what is in a column, None if it is not set."""
 
 
 def spelled(value: object) -> str:
@@ -175,14 +187,53 @@ class Segment:
 
     conditions: tuple[Condition, ...] = ()
 
-    def has(self, subject: Subject, person: int, counts: Callable[[PerformedCondition], Mapping[int, int]]) -> bool:
-        """Say whether an event's user is in this segment; ``counts`` gives who performed what, how often."""
+    def has(self, values: Callable[[str], Sequence[object]], count: Callable[[PerformedCondition], int]) -> bool:
+        """Say whether somebody is in this segment.
+
+        Args:
+            values: Gives the values of a user property.
+            count: Gives how often they performed something; asked only by conditions that want to know.
+        """
         for condition in self.conditions:
             if isinstance(condition, PropertyCondition):
-                values = values_of(subject, "user", condition.prop)
-                is_met = holds(values, condition.op, list(condition.values))
+                is_met = holds(values(condition.prop), condition.op, list(condition.values))
             else:
-                is_met = COUNT_SIGNS[condition.op](counts(condition).get(person, 0), condition.value)
+                is_met = COUNT_SIGNS[condition.op](count(condition), condition.value)
             if not is_met:
                 return False
         return True
+
+
+Group = tuple[str, str]  # (``event``, ``user`` or ``group``, property)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventChoice:
+    """One ``e``: which events are meant."""
+
+    event_type: str
+    filters: tuple[Mapping[str, object], ...] = ()
+    group_by: tuple[Group, ...] = ()
+
+    @property
+    def is_special(self) -> bool:
+        """Say whether it names no single event type: any event, any active one, or those with revenue."""
+        return self.event_type in SPECIAL
+
+    def names(self, event_type: str, revenue: float | None, inactive: Collection[str]) -> bool:
+        """Say whether an event of this type and revenue is meant, filters apart; ``inactive`` are types that aren't activity."""
+        if self.event_type == ANY:
+            return True
+        if self.event_type == ANY_ACTIVE:
+            return event_type not in inactive
+        return event_type == self.event_type or (revenue is not None and self.event_type in _REVENUE)
+
+
+def combinations(subject: Subject, keys: Sequence[Group]) -> list[str]:
+    """Return the names of the groups that an event is in: one for each value of a property, those of several joined."""
+    names = [""]
+    for position, (kind, key) in enumerate(keys):
+        values = [spelled(value) for value in values_of(subject, kind, key)] or [NONE]
+        joint = "; " if position else ""
+        names = [f"{name}{joint}{value}" for name in names for value in dict.fromkeys(values)]
+    return names

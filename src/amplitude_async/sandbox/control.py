@@ -17,7 +17,7 @@ from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from amplitude_async.errors import InvalidArgumentError
-from amplitude_async.sandbox import queries, questions, rules
+from amplitude_async.sandbox import charts, queries, questions, rules, segmentation
 from amplitude_async.sandbox.desk import Desk, is_loopback, json_answer, parameters_of
 from amplitude_async.sandbox.faults import Fault, Faults
 
@@ -56,6 +56,7 @@ class Control:
             Route("/sandbox/throttle", write(self._throttle), methods=["POST"]),
             Route("/sandbox/seed", write(self._seed), methods=["POST"]),
             Route("/sandbox/down", write(self._down), methods=["POST"]),
+            Route("/sandbox/charts/{chart_id}", write(self._save_chart), methods=["PUT"]),
         ]
 
     def _has_token(self, request: Request) -> bool:
@@ -112,16 +113,18 @@ class Control:
 
     async def _people(self, request: Request) -> Response:
         text = questions.required(parameters_of(request), "user")
-        return json_answer(200, await self._desk.run(queries.search, self._desk.store, text))
+        return json_answer(200, await self._desk.run(queries.search, self._desk.store, text, self._desk.zone))
 
     async def _activity(self, request: Request) -> Response:
         number = questions.whole_number(parameters_of(request), "user", 0, 2**62)
-        answer = await self._desk.run(queries.activity, self._desk.store, number, offset=0, limit=50, earliest=False)
+        desk = self._desk
+        answer = await desk.run(queries.activity, desk.store, number, desk.zone, offset=0, limit=50, earliest=False)
         return json_answer(200, answer)
 
     async def _segmentation(self, request: Request) -> Response:
-        asked = questions.question(parameters_of(request))
-        return json_answer(200, await self._desk.run(queries.segment, self._desk.store, asked, strict=False))
+        desk, asked = self._desk, segmentation.asked(parameters_of(request))
+        data = await desk.run(queries.answered, desk.store, asked, zone=desk.zone, now_s=desk.clock(), strict=False)
+        return json_answer(200, {"data": data})
 
     # Steering
 
@@ -165,6 +168,12 @@ class Control:
             return self._desk.take_in(seeded(**chosen, now=self._desk.clock()))
 
         return json_answer(201, {"events": await asyncio.get_running_loop().run_in_executor(None, fill)})
+
+    async def _save_chart(self, request: Request) -> Response:
+        body = await self._body(request)
+        chart = charts.document(body.get("query"), body.get("parameters", {}))
+        await self._desk.run(self._desk.store.documents.put, charts.KIND, request.path_params["chart_id"], chart)
+        return json_answer(201, {"ok": True})
 
     async def _down(self, request: Request) -> Response:
         seconds = (await self._body(request)).get("seconds")

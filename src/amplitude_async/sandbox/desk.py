@@ -21,6 +21,7 @@ from starlette.responses import Response, StreamingResponse
 from amplitude_async.sandbox import rows, rules
 from amplitude_async.sandbox.chores import Chores
 from amplitude_async.sandbox.limits import Limits, QueryLimits, UploadLimits, Window
+from amplitude_async.sandbox.periods import Zone
 from amplitude_async.sandbox.signing import Signer
 from amplitude_async.sandbox.store import Store
 from amplitude_async.sandbox.watching import Watch
@@ -106,6 +107,7 @@ class Desk:
         limits: Limits,
         clock: Callable[[], float],
         throttled: Callable[[], frozenset[str]] = frozenset,
+        zone: Zone | None = None,
     ) -> None:
         """Open the store in the thread that will use it."""
         self.keys: Final = keys
@@ -114,6 +116,7 @@ class Desk:
         self.limits: Final = limits
         self.clock: Final = clock
         self._throttled = throttled
+        self.zone: Final = zone or Zone()
         self.uploads: UploadLimits = UploadLimits(limits, throttled)
         self.queries: QueryLimits = QueryLimits(limits)
         self.watch: Watch = Watch()
@@ -130,6 +133,10 @@ class Desk:
         except BaseException:
             self._thread.shutdown()
             raise
+
+    def wait_for(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run something in the store's thread, from a thread that is not the server's."""
+        return self._thread.submit(function, *args, **kwargs).result()
 
     def close(self) -> None:
         """Close the database and end its thread."""

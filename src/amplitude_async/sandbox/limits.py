@@ -193,6 +193,13 @@ def _is_full(used: int, cap: int | None) -> bool:
     return cap is not None and used >= cap
 
 
-def segmentation_cost(*, days: int, conditions: Iterable[int], group_bys: int, events: int, event_groups: int) -> int:
-    """Return days times conditions times type cost; ``conditions`` counts those of each segment."""
-    return days * (sum(1 + each for each in conditions) + 4 * group_bys) * (events + 4 * event_groups)
+def query_cost(*, days: int, conditions: Iterable[int] = (0,), group_bys: int = 0, type_cost: int = 1) -> int:
+    """Return what a query of the dashboard API costs: days times conditions times what its type costs.
+
+    Args:
+        days: The calendar days of its range.
+        conditions: How many conditions each of its segments has; one segment of everybody when left out.
+        group_bys: Its top-level group-bys, each as dear as four segments.
+        type_cost: What its type costs.
+    """
+    return days * (sum(1 + each for each in conditions) + 4 * group_bys) * type_cost

@@ -1,4 +1,4 @@
-"""Answers of the dashboard API out of the store: user search, user activity, segmentation.
+"""Answers of the dashboard API out of the store: user search, user activity, and the numbers of every chart.
 
 Every function runs in the store's thread.
 """
@@ -6,29 +6,25 @@ Every function runs in the store's thread.
 from __future__ import annotations
 
 import json
-from collections import Counter
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from amplitude_async.sandbox import segmentation
-from amplitude_async.sandbox.conditions import PerformedCondition, Subject, passes
+from amplitude_async.sandbox.periods import epoch_us
 from amplitude_async.sandbox.questions import wrong
-from amplitude_async.sandbox.segmentation import ANY_EVENT, REVENUE_EVENT, EventChoice, Question
+from amplitude_async.sandbox.view import View
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from amplitude_async.sandbox.store import Store, StoredEvent
-
-_DAY_US = 86_400_000_000
-_ALL_TIME = (-(2**62), 2**62)
-
-
-def _date(at_us: int | None) -> str | None:
-    return None if at_us is None else f"{datetime.fromtimestamp(at_us // 1_000_000, UTC):%Y-%m-%d}"
+    from amplitude_async.sandbox.periods import Zone
+    from amplitude_async.sandbox.questions import Question
+    from amplitude_async.sandbox.store import Store
 
 
-def search(store: Store, text: str) -> dict[str, object]:
+def _date(at_us: int | None, zone: Zone) -> str | None:
+    return None if at_us is None else f"{zone.local(at_us):%Y-%m-%d}"
+
+
+def search(store: Store, text: str, zone: Zone) -> dict[str, object]:
     """Answer ``/api/2/usersearch``."""
     kind, users = store.people.search(text)
     return {
@@ -40,7 +36,7 @@ def search(store: Store, text: str) -> dict[str, object]:
                 "last_device_id": user.device_id,
                 "platform": user.built_ins.get("platform"),
                 "country": user.built_ins.get("country"),
-                "last_seen": _date(store.history(user).last_us),
+                "last_seen": _date(store.history(user).last_us, zone),
             }
             for user in users
         ],
@@ -67,7 +63,7 @@ def unknown_activity() -> dict[str, object]:
     }
 
 
-def activity(store: Store, amplitude_id: int, *, offset: int, limit: int, earliest: bool) -> dict[str, object]:
+def activity(store: Store, amplitude_id: int, zone: Zone, *, offset: int, limit: int, earliest: bool) -> dict[str, object]:
     """Answer ``/api/2/useractivity``; the items of ``events`` are raw rows."""
     user = store.people.get(amplitude_id) if amplitude_id < 2**63 else None
     if user is None:
@@ -85,8 +81,8 @@ def activity(store: Store, amplitude_id: int, *, offset: int, limit: int, earlie
         "num_events": past.num_events,
         "num_sessions": past.num_sessions,
         "usage_time": past.usage_ms,
-        "first_used": _date(past.first_us),
-        "last_used": _date(past.last_us),
+        "first_used": _date(past.first_us, zone),
+        "last_used": _date(past.last_us, zone),
         "purchases": past.purchases,
         "revenue": past.revenue,
         "platform": built_ins.get("platform"),
@@ -113,48 +109,11 @@ def activity(store: Store, amplitude_id: int, *, offset: int, limit: int, earlie
     return {"userData": data, "events": [json.loads(text) for text in page]}
 
 
-def segment(store: Store, asked: Question, *, strict: bool) -> dict[str, object]:
-    """Answer ``/api/2/events/segmentation``; ValueError for an event that a strict sandbox doesn't know."""
-    special = ANY_EVENT | {REVENUE_EVENT}
-    kinds = {choice.event_type for choice in asked.events}
+def answered(store: Store, question: Question, *, zone: Zone, now_s: float, strict: bool) -> object:
+    """Return the ``data`` of a query's answer; ValueError for an event that a strict sandbox doesn't know."""
     if strict:
-        for kind in sorted(kinds - special):
+        for kind in sorted({choice.event_type for choice in question.choices if not choice.is_special}):
             if not store.knows_event(kind):
                 message = f"Unknown event: {kind[:100]}"
                 raise wrong(message)
-    needs_all = asked.metric == "pct_dau" or kinds & special
-    span = asked.span_us
-    events = (
-        store.events_between(*span) if needs_all else [event for kind in sorted(kinds) for event in store.events_between(*span, kind)]
-    )
-    read: dict[int, Subject] = {}
-
-    def subjects(event: StoredEvent) -> Subject:
-        found = read.get(id(event))
-        if found is None:
-            found = read[id(event)] = json.loads(event.text)
-        return found
-
-    counted: dict[int, Counter[int]] = {}
-
-    def counts(condition: PerformedCondition) -> Mapping[int, int]:
-        if id(condition) not in counted:
-            counted[id(condition)] = _performed(store, condition, span)
-        return counted[id(condition)]
-
-    return {"data": segmentation.answer(asked, events, subjects, counts)}
-
-
-def _performed(store: Store, condition: PerformedCondition, span: tuple[int, int]) -> Counter[int]:
-    """Count who did something how often: ever, in the range, or in the days up to its end."""
-    start, end = _ALL_TIME
-    if condition.time_type == "currentInterval":
-        start, end = span
-    elif condition.time_type == "forEachInterval":
-        start, end = span[1] - (condition.days or 1) * _DAY_US, span[1]
-    choice = EventChoice(event_type=condition.event_type)
-    return Counter(
-        event.person
-        for event in store.events_between(start, end)
-        if segmentation.is_meant(choice, event) and (not condition.filters or passes(json.loads(event.text), condition.filters))
-    )
+    return question.answer(View(store, zone, epoch_us(now_s)))

@@ -1,6 +1,6 @@
 """The sandbox's HTTP face: a Starlette application over the store.
 
-Ingestion, user data, segmentation and export are here, every other API in ``apis/``. Bodies of errors are those of the API
+Ingestion, user data and export are here, every other API in ``apis/``. Bodies of errors are those of the API
 concerned: ingestion ``{"code", "error"}``, identify plain text, dashboard and export ``{"error": {"http_code", ...}}``.
 """
 
@@ -50,7 +50,6 @@ class Service:
         dashboard = [
             Route("/api/2/usersearch", guarded(self._user_search, pool="lookups"), methods=["GET"]),
             Route("/api/2/useractivity", guarded(self._user_activity, pool="lookups"), methods=["GET"]),
-            Route("/api/2/events/segmentation", guarded(self._segmentation), methods=["GET"]),
             Route("/api/2/export", guarded(self._export), methods=["GET"]),
         ]
         others = [route for api in apis.ALL for route in api.routes(self._desk)]
@@ -155,10 +154,6 @@ class Service:
 
     # Dashboard and export
 
-    def _spent(self, cost: int) -> Response | None:
-        details = self._desk.queries.spend(cost, self._desk.clock())
-        return None if details is None else refused_query(429, details)
-
     def _looked_up(self) -> Response | None:
         details = self._desk.queries.look_up(self._desk.clock())
         return None if details is None else refused_query(429, details)
@@ -167,7 +162,7 @@ class Service:
         text = questions.required(parameters_of(request), "user")
         if refused := self._looked_up():
             return refused
-        return json_answer(200, await self._desk.run(queries.search, self._desk.store, text))
+        return json_answer(200, await self._desk.run(queries.search, self._desk.store, text, self._desk.zone))
 
     async def _user_activity(self, request: Request) -> Response:
         parameters = parameters_of(request)
@@ -185,14 +180,9 @@ class Service:
         if not is_id:
             return json_answer(200, queries.unknown_activity())
         is_earliest = direction == "earliest"
-        answer = await self._desk.run(queries.activity, self._desk.store, int(text), offset=offset, limit=limit, earliest=is_earliest)
+        desk = self._desk
+        answer = await desk.run(queries.activity, desk.store, int(text), desk.zone, offset=offset, limit=limit, earliest=is_earliest)
         return json_answer(200, answer)
-
-    async def _segmentation(self, request: Request) -> Response:
-        asked = questions.question(parameters_of(request))
-        if refused := self._spent(questions.cost(asked)):
-            return refused
-        return json_answer(200, await self._desk.run(queries.segment, self._desk.store, asked, strict=self._desk.strict))
 
     async def _export(self, request: Request) -> Response:
         first, last = questions.export_hours(parameters_of(request))

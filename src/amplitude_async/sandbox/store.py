@@ -8,21 +8,28 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from amplitude_async.sandbox import rows
 from amplitude_async.sandbox.documents import Documents
 from amplitude_async.sandbox.people import People, User
+from amplitude_async.sandbox.periods import microseconds
 from amplitude_async.sandbox.properties import apply
+from amplitude_async.sandbox.view import Row, Session, StoredEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
+    from amplitude_async.sandbox.conditions import Subject
     from amplitude_async.sandbox.rules import Endpoint, Event
 
+# Kinds of documents that queries look at: uploaded cohorts with their members, and the event types of the tracking plan.
+COHORTS: Final = "cohorts"
+OF_USERS: Final = "User"
+PLANNED_EVENTS: Final = "plan.events"
 DEDUP_SECONDS: Final = 7 * 24 * 3600  # an insert_id is remembered for seven days
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 # The events of a user, those stored before a merge included.
 _OF_USER: Final = "amplitude_id IN (SELECT amplitude_id FROM users WHERE amplitude_id = ? OR merged_into = ?)"
@@ -31,6 +38,10 @@ _SESSIONS: Final = (
     "SELECT count(*), coalesce(sum(length), 0) FROM (SELECT max(event_us) - min(event_us) AS length FROM events WHERE "  # noqa: S608 - constants; values are parameters
     + _OF_USER
     + " AND session_id >= 0 GROUP BY session_id)"
+)
+_BETWEEN: Final = (
+    "SELECT e.id, coalesce(u.merged_into, e.amplitude_id), e.event_type, e.event_us, e.revenue "
+    "FROM events e JOIN users u ON u.amplitude_id = e.amplitude_id WHERE e.event_us >= ? AND e.event_us < ?"
 )
 _EARLIEST: Final = "SELECT session_id, row FROM events WHERE " + _OF_USER + " ORDER BY event_us ASC, id ASC LIMIT -1 OFFSET ?"  # noqa: S608 - constants; values are parameters
 _LATEST: Final = "SELECT session_id, row FROM events WHERE " + _OF_USER + " ORDER BY event_us DESC, id DESC LIMIT -1 OFFSET ?"  # noqa: S608 - constants; values are parameters
@@ -52,23 +63,14 @@ CREATE TABLE IF NOT EXISTS events (
     revenue REAL,
     row TEXT NOT NULL
 );
-CREATE INDEX IF NOT EXISTS events_time ON events (event_us);
+-- Queries read these columns and seldom a row: with an index that has them all they needn't leaf through the rows.
+CREATE INDEX IF NOT EXISTS events_facts ON events (event_us, event_type, amplitude_id, revenue);
+DROP INDEX IF EXISTS events_time;
 CREATE INDEX IF NOT EXISTS events_person ON events (amplitude_id, event_us);
 CREATE INDEX IF NOT EXISTS events_upload ON events (upload_hour, id);
 CREATE TABLE IF NOT EXISTS inserts (insert_id TEXT NOT NULL, device_id TEXT NOT NULL, seen REAL NOT NULL);
 CREATE INDEX IF NOT EXISTS inserts_id ON inserts (insert_id);
 """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredEvent:
-    """One event as the queries read it; the person is the canonical one, after merges."""
-
-    person: int
-    event_type: str
-    at_us: int
-    revenue: float | None
-    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,11 +86,6 @@ class History:
     last_us: int | None
 
 
-def microseconds(instant: datetime) -> int:
-    """Return an aware instant as microseconds since the epoch."""
-    return (instant - _EPOCH) // timedelta(microseconds=1)
-
-
 class Store:
     """One database, open from construction to ``close``."""
 
@@ -97,6 +94,7 @@ class Store:
         self.project_id: Final = project_id
         self.after_ingest: Sequence[Callable[[], None]] = ()
         """Who looks at what there is whenever events came."""
+        self._rows = msgspec.json.Decoder(Row)
         self._database = sqlite3.connect(path, isolation_level=None)
         try:
             if path != ":memory:":
@@ -239,19 +237,60 @@ class Store:
             self._database.execute("ROLLBACK")
             raise
 
-    def events_between(self, start_us: int, end_us: int, event_type: str | None = None) -> list[StoredEvent]:
-        """Return the events that happened in a half-open span of time, of one type or of all."""
-        found = self._database.execute(
-            "SELECT coalesce(u.merged_into, e.amplitude_id), e.event_type, e.event_us, e.revenue, e.row "
-            "FROM events e JOIN users u ON u.amplitude_id = e.amplitude_id "
-            "WHERE e.event_us >= ? AND e.event_us < ? AND (? IS NULL OR e.event_type = ?) "
-            "ORDER BY e.event_us, e.id",
-            (start_us, end_us, event_type, event_type),
+    def events_between(self, start_us: int, end_us: int, kinds: Collection[str] | None = None) -> list[StoredEvent]:
+        """Return the events that happened in a half-open span of time, in their order, of some types or of all."""
+        wanted = () if kinds is None else tuple(kinds)
+        of_kinds = "" if kinds is None else f" AND e.event_type IN ({', '.join('?' * len(wanted))})"
+        found = self._database.execute(f"{_BETWEEN}{of_kinds} ORDER BY e.event_us, e.id", (start_us, end_us, *wanted))
+        return list(map(StoredEvent._make, found))
+
+    def subject(self, row_id: int) -> Subject:
+        """Return the raw row of an event."""
+        (text,) = self._database.execute("SELECT row FROM events WHERE id = ?", (row_id,)).fetchone()
+        return self._rows.decode(text)
+
+    def first_seen(self) -> Mapping[int, int]:
+        """Return when each person's first event happened, those from before a merge included."""
+        return dict(
+            self._database.execute(
+                "SELECT coalesce(u.merged_into, u.amplitude_id), min(e.first_us) FROM users u JOIN "
+                "(SELECT amplitude_id, min(event_us) AS first_us FROM events GROUP BY amplitude_id) e "
+                "ON u.amplitude_id = e.amplitude_id GROUP BY 1"
+            )
         )
-        return [
-            StoredEvent(person=person, event_type=kind, at_us=at_us, revenue=revenue, text=text)
-            for person, kind, at_us, revenue, text in found
-        ]
+
+    def sessions(self, start_us: int, end_us: int) -> list[Session]:
+        """Return the sessions that began in a half-open span of time; events without one (-1) are in none."""
+        found = self._database.execute(
+            "SELECT coalesce(u.merged_into, e.amplitude_id), min(e.event_us) AS first_us, max(e.event_us) - min(e.event_us) "
+            "FROM events e JOIN users u ON u.amplitude_id = e.amplitude_id WHERE e.session_id >= 0 "
+            "GROUP BY 1, e.session_id HAVING first_us >= ? AND first_us < ?",
+            (start_us, end_us),
+        )
+        return list(map(Session._make, found))
+
+    def kinds(self, start_us: int, end_us: int) -> Mapping[str, int]:
+        """Return every event type, with the number of its events in a half-open span of time."""
+        return dict(
+            self._database.execute(
+                "SELECT event_type, sum(event_us >= ? AND event_us < ?) FROM events GROUP BY event_type ORDER BY event_type",
+                (start_us, end_us),
+            )
+        )
+
+    def cohorts(self) -> Mapping[int, Sequence[str]]:
+        """Return the ids of the cohorts that people are in, by person; cohorts of groups other than users are nobody's."""
+        known: dict[int, int] = dict(self._database.execute("SELECT amplitude_id, coalesce(merged_into, amplitude_id) FROM users"))
+        found: dict[int, list[str]] = {}
+        for cohort in self.documents.all(COHORTS):
+            if cohort["group"] == OF_USERS:
+                for person in {known[member] for member in cohort["members"] if member in known}:
+                    found.setdefault(person, []).append(cohort["id"])
+        return found
+
+    def plan(self) -> Mapping[str, Mapping[str, object]]:
+        """Return what the tracking plan says of event types, by their names."""
+        return {planned["event_type"]: planned for planned in self.documents.all(PLANNED_EVENTS)}
 
     def knows_event(self, event_type: str) -> bool:
         """Say whether an event of this type was ever stored."""

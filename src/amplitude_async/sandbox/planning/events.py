@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from amplitude_async.sandbox.planning.fields import NOT_FOUND, Form, RefusedPlanError, conflict, flags, listed, required, texts
+from amplitude_async.sandbox.store import PLANNED_EVENTS
 
 if TYPE_CHECKING:
     from amplitude_async.sandbox.documents import Document, Documents
     from amplitude_async.sandbox.store import Store
 
 CATEGORIES: Final = "plan.categories"
-EVENTS: Final = "plan.events"
+EVENTS: Final = PLANNED_EVENTS
 
 _FIRST_CATEGORY: Final = 41_000
 _HIDDEN: Final = (
