@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 
 __all__ = ["ForeignRequests", "OwnRequests", "send_options"]
 
+MAX_ADDRESSES: Final = 256
+"""How many parsed addresses are kept. Most are few, but some have an id in them, and download links are never the same."""
+_PRIVATE: Final = ("authorization", "cookie", "proxy-authorization")
+
 
 def body_stream(module: Any) -> Any:  # noqa: ANN401 - a class made for the HTTP library at hand
     """Make the class of request bodies: whole, repeatable, and knowing whether any of it was asked for."""
@@ -83,6 +87,8 @@ class OwnRequests:
         address, mark, query = wire.url.partition("?")
         url = self._urls.get(address)
         if url is None:
+            if len(self._urls) >= MAX_ADDRESSES:
+                self._urls.clear()
             url = self._urls[address] = self._http.URL(address)
         if mark:
             url = url.copy_with(query=query.encode("ascii"))
@@ -123,8 +129,15 @@ class ForeignRequests:
             self._body_streams[kind] = body_stream(module) if hasattr(module, "AsyncByteStream") else None
         stream_class = self._body_streams[kind]
         if stream_class is None:
+            if wire.is_bare and hasattr(request, "headers"):
+                for name in _PRIVATE:
+                    request.headers.pop(name, None)
             return request, _HIDDEN
         body = stream_class(wire.body)
+        if wire.is_bare:
+            url = kind(wire.method, wire.url).url
+            headers = {"Host": url.netloc.decode("ascii"), **wire.headers}
+            return kind(wire.method, url, headers=headers, stream=body, extensions=request.extensions), body
         # Made anew over the stream alone: a transport that found request.content would send that, and nothing would show it.
         return kind(request.method, request.url, headers=request.headers, stream=body, extensions=request.extensions), body
 
