@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amplitude_async import AsyncAmplitude, Backoff, TransportError, UnexpectedResponseError
-from amplitude_async._io.transport.answers import Inflater
 from amplitude_async._protocol.call import Call, read_nothing, read_text
+from amplitude_async._protocol.unpacking import Inflater
 
 sys.path.insert(0, str(Path(__file__).parent))
 from scripted import Connection, ScriptedServer, response
