@@ -89,7 +89,9 @@ def test_a_quote_that_is_never_closed_ends_at_a_limit() -> None:
     assert peak < 2 * MAX_ROW
 
 
-@given(st.integers(1, 4).flatmap(lambda width: st.lists(st.lists(CELLS, min_size=width, max_size=width), min_size=1)), st.integers(1, 9))
+@given(
+    st.integers(1, 4).flatmap(lambda width: st.lists(st.lists(CELLS, min_size=width, max_size=width), min_size=1)), st.integers(1, 9)
+)
 def test_what_is_written_reads_the_same(rows: list[list[str]], piece: int) -> None:
     """By this reader in pieces of any size, and by Python's own over the whole."""
     data = comma_text(rows).encode()

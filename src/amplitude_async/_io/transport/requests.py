@@ -14,6 +14,9 @@ __all__ = ["ForeignRequests", "OwnRequests", "send_options"]
 
 MAX_ADDRESSES: Final = 256
 """How many parsed addresses are kept. Most are few, but some have an id in them, and download links are never the same."""
+LARGEST_CHUNK: Final = 4 << 20
+"""What is written at once; events are never more than this, but for batches."""
+PIECE_BYTES: Final = 1 << 20
 _PRIVATE: Final = ("authorization", "cookie", "proxy-authorization")
 
 
@@ -37,26 +40,33 @@ def body_stream(module: Any) -> Any:  # noqa: ANN401 - a class made for the HTTP
 
 
 class OneChunk:
-    """Iterates over one chunk. A class, not a generator: a cancelled generator warns."""
+    """Iterates over one chunk, or over the pieces of a large one. A class, not a generator: a cancelled generator warns.
 
-    __slots__ = ("_body", "_owner")
+    The limit on a server that does not read is for each piece: a table of 100 MB takes its time on a slow line, and is read all along.
+    """
+
+    __slots__ = ("_at", "_body", "_owner", "_step")
 
     def __init__(self, owner: Any, body: bytes) -> None:  # noqa: ANN401 - see body_stream
         self._owner = owner
-        self._body: bytes | None = body
+        self._body = body
+        self._at = 0
+        self._step = len(body) if len(body) <= LARGEST_CHUNK else PIECE_BYTES
 
     def __aiter__(self) -> OneChunk:
         return self
 
     async def __anext__(self) -> bytes:
-        body, self._body = self._body, None
-        # By now the headers are written, so from here on the server may have seen the body.
-        self._owner.has_started = True
-        if self._owner.on_start is not None:
-            self._owner.on_start()
-        if not body:
+        at = self._at
+        if not at:
+            # By now the headers are written, so from here on the server may have seen the body.
+            self._owner.has_started = True
+            if self._owner.on_start is not None:
+                self._owner.on_start()
+        if at >= len(self._body):
             raise StopAsyncIteration
-        return body
+        self._at += self._step
+        return self._body if self._step == len(self._body) else self._body[at : self._at]
 
 
 class _Hidden:
