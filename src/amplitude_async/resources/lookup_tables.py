@@ -44,7 +44,10 @@ _UNKNOWN: Final = "LOOKUP_TABLE_DOES_NOT_EXIST"
 
 
 class KeyProperty(TypedDict):
-    """The property that is looked up: its name (``value``), its kind (``type``: ``event``, ``user``, ...), for groups the group type."""
+    """The property that is looked up.
+
+    ``value`` is its name, ``type`` its kind (``event``, ``user``, ...), and ``groupType`` is needed for properties of groups alone.
+    """
 
     value: str
     type: str
