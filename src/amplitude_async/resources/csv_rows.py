@@ -112,9 +112,8 @@ class _Reader:
         if self._inflater is not None and not self._inflater.is_whole:
             reason = "its gzip is cut short"
             raise MalformedRowsError(reason, self._commas.line)
-        rows = self._commas.feed(self._start) if self._start else []
-        rows += self._commas.finish()
-        if self._commas.header is None:
+        rows = self._commas.finish()
+        if self._start is not None or self._commas.header is None:
             raise _PageError
         return rows
 
@@ -182,16 +181,13 @@ class CsvRows(Generic[T]):
             message = "The download was closed before its end; ask for it anew."
             raise ClosedError(message)
         try:
-            batch = await self._next()
+            return await self._next()
         except BaseException:
             # A file that cannot be read on, or a caller that was cancelled: nobody will come back for it.
             self._is_closed = True
             if self._download is not None:
                 self._download.close_soon()
             raise
-        if batch is None:
-            self._is_whole = True
-        return batch
 
     async def _next(self) -> list[T] | None:
         if self._download is None:
@@ -204,7 +200,9 @@ class CsvRows(Generic[T]):
                 data = await self._download.next_chunk()
                 self._since = self._runner.clock()
                 if data is None:
-                    return self._shaped(self._finished(self._download)) or None
+                    rows = self._finished(self._download)
+                    self._is_whole = True
+                    return self._shaped(rows) or None
                 self._reader.feed(data)
                 continue
             if self._runner.clock() - self._since > TURN_SECONDS:

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from amplitude_async._protocol.codec import UnencodableError, decode, encode_text
 from amplitude_async._protocol.commas import CommaReader, MalformedRowsError, comma_text
+from amplitude_async.errors import InvalidArgumentError
 from amplitude_async.resources.parameters import refused
 
 if TYPE_CHECKING:
-    from amplitude_async.errors import InvalidArgumentError
     from amplitude_async.resources.runner import Runner
 
 __all__ = ["Table", "TableFile", "checked_table"]
@@ -82,8 +82,11 @@ async def checked_table(runner: Runner, file: object, name: str, *, key: str | N
     elif isinstance(file, str):
         content = _encoded(file)
     elif isinstance(file, os.PathLike):
-        filename = PurePath(os.fspath(file)).name
-        content = await _read(file, turns)
+        path = os.fspath(file)
+        if not isinstance(path, str):
+            raise refused(argument="file", reason="is a path of bytes; give a path of text")
+        filename = PurePath(path).name
+        content = await _read(path, turns)
     elif isinstance(file, Iterable) and not isinstance(file, Mapping):
         content = await _written(list(file), turns)
     else:
@@ -109,10 +112,10 @@ def _encoded(text: str) -> bytes:
     raise refused(argument="file", reason=reason)
 
 
-async def _read(path: os.PathLike[str], turns: _Turns) -> bytes:
+async def _read(path: str, turns: _Turns) -> bytes:
     content = bytearray()
     try:
-        with open(path, "rb") as source:  # noqa: ASYNC230, PTH123 - a megabyte at a time; paths of any kind
+        with open(path, "rb") as source:  # noqa: ASYNC230, PTH123 - a megabyte at a time
             size = os.fstat(source.fileno()).st_size
             if size > MAX_BYTES:
                 raise _too_large(size)
@@ -121,8 +124,12 @@ async def _read(path: os.PathLike[str], turns: _Turns) -> bytes:
                 if len(content) > MAX_BYTES:
                     raise _too_large(len(content))
                 await turns.take()
+    except InvalidArgumentError:
+        raise
     except OSError as fault:
         reason = f"cannot be read: {fault.strerror or type(fault).__name__}"
+    except ValueError:
+        reason = "cannot be read: its name is none that a file can have"
     else:
         return bytes(content)
     raise refused(argument="file", reason=reason)

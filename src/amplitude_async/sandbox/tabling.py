@@ -130,7 +130,7 @@ def merged(old: Sheet, new: Sheet, key: str) -> Sheet:
 def written(sheet: Sheet) -> str:
     """Write a sheet as CSV."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(sheet.header)
     writer.writerows(sheet.rows)
     return text.getvalue()
