@@ -197,8 +197,8 @@ class CsvRows(Generic[T]):
             rows = self._stepped(self._download)
             if rows is None:
                 self._check_time(self._download)
+                # It may be there already, and so be no turn of anybody's.
                 data = await self._download.next_chunk()
-                self._since = self._runner.clock()
                 if data is None:
                     rows = self._finished(self._download)
                     self._is_whole = True
