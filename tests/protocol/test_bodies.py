@@ -43,6 +43,19 @@ def test_a_boundary_cannot_be_foreseen_from_within() -> None:
     assert parts_of(second) == [("file", "text/plain", second.parts[0].content)]
 
 
+def test_a_boundary_is_none_of_what_is_in_the_middle() -> None:
+    """Whoever knows how a boundary is made cannot put it where only the ends are looked at."""
+    ends = b"x" * 10_000
+    content = ends + ends
+    for _ in range(5):
+        foreseen = Multipart((Part("file", content),)).boundary.encode()
+        content = ends + foreseen + content[10_000:]
+        body = Multipart((Part("file", content),))
+        assert body.boundary == body.boundary
+        assert body.boundary.encode() not in content
+        assert body.render("").count(body.boundary.encode()) == 2
+
+
 def test_a_name_cannot_end_its_quotes_or_its_line() -> None:
     """Quotes and line ends in names are written as browsers write them."""
     body = Multipart((Part('a"b\r\nX: y', b"1", "text/csv", 'c"\n.csv'),)).render("key")

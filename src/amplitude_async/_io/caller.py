@@ -29,6 +29,7 @@ from amplitude_async.errors import (
     ConfigurationError,
     RedirectError,
     RequestSummary,
+    ResponseError,
     UnexpectedResponseError,
 )
 from amplitude_async.options import Backoff, Limits, Timeout, limits_for
@@ -156,10 +157,11 @@ class Caller:
                 return self._checked(verdict.value)
             try:
                 return self._checked((await self._until_final(linked, deadline)).value)
-            except AuthenticationError:
-                # Expired: these links live for a minute.
+            except AuthenticationError as expired:
+                # These links live for a minute.
                 if last == MAX_FRESH_LINKS:
-                    raise
+                    # No key was shown, so none is wrong: it is not the error that says so.
+                    raise _unusable(expired) from None
         message = "the loop above ends by itself"
         raise RuntimeError(message)
 
@@ -405,11 +407,23 @@ class Caller:
             query = f"?{query_text(call.query)}" if call.query else ""
             url = self._endpoint(call).url(call.path) + query
         is_repeatable = call.repeatable and not fills_a_window(call.uses)
-        return Wire(call.method, url, headers, body, timeouts, limits.answer_bytes, is_repeatable)
+        is_bare = call.link is not None
+        return Wire(call.method, url, headers, body, timeouts, limits.answer_bytes, is_repeatable, is_bare)
 
     async def aclose(self, seconds: float = CLOSE_SECONDS) -> None:
         """Close the connection for every view."""
         await self.connection.aclose(seconds)
+
+
+def _unusable(expired: AuthenticationError) -> ResponseError:
+    return ResponseError(
+        f"{expired} (a download link, given anew {MAX_FRESH_LINKS} times)",
+        status=expired.status,
+        data=expired.data,
+        headers=expired.headers,
+        outcome=expired.outcome,
+        request=expired.request,
+    )
 
 
 def _nothing() -> None:

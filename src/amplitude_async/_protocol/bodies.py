@@ -18,6 +18,9 @@ GZIP_LEVEL: Final = 1
 """The quickest: events shrink to a tenth even so, and 900 kB cost the event loop a few milliseconds."""
 GZIP_WINDOW: Final = 31
 """The largest window, with gzip's own header."""
+SAMPLE_BYTES: Final = 4096
+_RARE: Final = str.maketrans("0123456789abcdef", "GHJKLMNPQRUVWXYZ")
+"""What is written in letters that are rare in a text is looked for in it twenty times as quickly."""
 
 
 class Upload(NamedTuple):
@@ -101,17 +104,23 @@ class Part(NamedTuple):
 
 
 class Multipart(NamedTuple):
-    """A multipart/form-data body. Its boundary follows from its contents, so that nobody who writes them can put it there."""
+    """A multipart/form-data body. Its boundary is one that is in none of its contents, whoever wrote them."""
 
     parts: tuple[Part, ...]
 
     @property
     def boundary(self) -> str:
-        """What separates the parts."""
+        """What separates the parts; the same each time it is asked for."""
         digest = sha256()
         for part in self.parts:
-            digest.update(part.content)
-        return f"amplitude-async-{digest.hexdigest()[:40]}"
+            # Not the whole: a table may have 100 MB, and looking for what is not there is ten times as quick.
+            digest.update(part.content[:SAMPLE_BYTES] + part.content[-SAMPLE_BYTES:])
+        while True:
+            boundary = f"amplitude-async-{digest.hexdigest()[:40].translate(_RARE)}"
+            mark = boundary.encode()
+            if not any(mark in part.content for part in self.parts):
+                return boundary
+            digest.update(mark)
 
     @property
     def headers(self) -> dict[str, str]:

@@ -11,7 +11,7 @@ from datetime import date
 from decimal import Decimal
 from enum import Enum
 from math import isfinite
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeGuard
 
 from amplitude_async._protocol.bodies import json_content
 from amplitude_async._protocol.codec import UnencodableError, decode, encode_text
@@ -86,6 +86,8 @@ class Unset:
 
 
 UNSET: Final = Unset()
+_WILD: Final = "*%?. "
+"""What wildcards are made of."""
 
 
 def refused(*, argument: str, reason: str) -> InvalidArgumentError:
@@ -220,16 +222,30 @@ def id_list(values: object, *, argument: str, most: int | None = None) -> list[s
     Raises:
         InvalidArgumentError: There are none, too many, or one is blank or ``*``-like: such a thing is never what was meant.
     """
-    several = list(values) if isinstance(values, Iterable) and not isinstance(values, (str, bytes, bytearray, Mapping)) else [values]
+    is_one = not isinstance(values, Iterable) or isinstance(values, (str, bytes, bytearray, Mapping))
+    several: list[object] = [values] if is_one else list(values)  # type: ignore[call-overload]  # an iterable, as was just seen
     if not several:
         raise refused(argument=argument, reason="is empty; give at least one id")
     if most is not None and len(several) > most:
         raise refused(argument=argument, reason=f"holds {len(several):,} ids; Amplitude takes {most:,} in one request")
+    if _are_plain_ids(several):
+        return several
     ids = [required_text(value, argument=f"{argument}[{index}]", what="an id") for index, value in enumerate(several)]
     for index, text in enumerate(ids):
-        if not text.strip("*%?. "):
+        if not text.strip(_WILD):
             raise refused(argument=f"{argument}[{index}]", reason=f"is {text!r:.20}, which looks like a wildcard; give an id")
     return ids
+
+
+def _are_plain_ids(values: list[object]) -> TypeGuard[list[str]]:
+    """Whether these are texts and none needs a second look: a cohort may have 100,000."""
+    if not all(type(value) is str and value.strip(_WILD) and value.strip() for value in values):
+        return False
+    try:
+        "".join(values).encode()  # type: ignore[arg-type]  # texts, as was just seen
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_count(value: object) -> bool:

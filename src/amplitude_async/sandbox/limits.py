@@ -24,7 +24,12 @@ _USUAL_THRESHOLD: Final = 30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """The limits in force; None switches one off. Rates are means over ``window_s`` seconds."""
+    """The limits in force; None switches one off. Rates are means over ``window_s`` seconds.
+
+    A cohort's download is done ``cohort_job_s`` seconds after it was asked for, and not before ``cohort_job_looks`` looks found it
+    running: at once, unless you ask for more. With more than ``cohort_inline_rows`` rows its file is a redirect to a link, good for
+    ``cohort_link_s`` seconds.
+    """
 
     v2_events_per_second: int | None = None
     batch_events_per_second: int | None = None
@@ -36,6 +41,14 @@ class Limits:
     lookups_in_flight: int | None = None
     lookups_per_hour: int | None = None
     export_delay_s: float = 0.0
+    cohort_requests_per_minute: int | None = None
+    cohort_requests_per_ten_minutes: int | None = None
+    cohort_requests_per_month: int | None = None
+    cohort_job_s: float = 0.0
+    cohort_job_looks: int = 0
+    cohort_inline_rows: int | None = 10_000
+    cohort_link_s: float = 60.0
+    profiles_per_minute: int | None = None
 
     @classmethod
     def documented(cls) -> Limits:
@@ -50,6 +63,10 @@ class Limits:
             lookups_in_flight=10,
             lookups_per_hour=360,
             export_delay_s=2 * HOUR,
+            cohort_requests_per_minute=4,
+            cohort_requests_per_ten_minutes=60,
+            cohort_requests_per_month=500,
+            profiles_per_minute=600,
         )
 
 

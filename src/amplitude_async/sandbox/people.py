@@ -155,6 +155,10 @@ class People:
             self._known[found[0]] = User(amplitude_id=found[0], user_id=found[1], device_id=found[2], **json.loads(found[3]))
         return self._known[found[0]]
 
+    def on_device(self, device_id: str) -> User | None:
+        """Return the user that a device belongs to."""
+        return self._of_device(device_id)
+
     def named(self, user_id: str) -> User | None:
         """Return the user with exactly this user id."""
         return self._of_user_id(user_id)

@@ -322,6 +322,13 @@ class Store:
         )
         return {row[0] for row in found}
 
+    def has_property(self, column: str, name: str) -> bool:
+        """Say whether a stored event has this property among its ``event_properties`` or ``user_properties``."""
+        found = self._database.execute(
+            "SELECT 1 FROM events, json_each(events.row, ?) AS each WHERE each.key = ? LIMIT 1", (f"$.{column}", name)
+        )
+        return found.fetchone() is not None
+
     def history(self, user: User) -> History:
         """Return the sums over a user's events, those from before a merge included."""
         ids = (user.amplitude_id, user.amplitude_id)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import anyio
 
 from amplitude_async._io.transport.closing import CLOSE_SECONDS, abort, quietly
+from amplitude_async._protocol.unpacking import Inflater
 from amplitude_async._protocol.verdict import Failure, Reply
 
 if TYPE_CHECKING:
@@ -17,6 +18,22 @@ __all__ = ["OpenStream", "read_headers", "read_whole"]
 
 PIECE_BYTES: Final = 256 << 10
 """Most that one step of undoing a content encoding may give."""
+
+
+class _Mocked:
+    """The one chunk of an answer that no network brought."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body: bytes | None = body
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        body, self._body = self._body, None
+        if body is None:
+            raise StopAsyncIteration
+        return body
 
 
 class OpenStream:
@@ -29,42 +46,44 @@ class OpenStream:
         self.status: int = response.status_code
         self.headers = headers
         self._response = response
-        self._chunks: AsyncIterator[bytes] = response.aiter_raw()
         self._close = close
         self._fail = fail
         coding = headers.get("content-encoding", "identity").strip().lower()
-        self._inflate = None if coding in {"identity", ""} else zlib.decompressobj(47)
-        self._tail = b""
+        self._chunks: AsyncIterator[bytes]
+        if getattr(response, "is_stream_consumed", False):
+            # A mocked answer, complete and decoded from the start.
+            self._chunks, coding = _Mocked(response.content), ""
+        else:
+            self._chunks = response.aiter_raw()
+        self._inflater = None if coding in {"identity", ""} else Inflater()
 
     async def next_chunk(self) -> bytes | Failure | None:
         """Wait for the next bytes; ``None`` at the end, a Failure if the connection broke or fell silent."""
-        if self._tail and self._inflate is not None:
-            return self._inflated(self._tail)
+        while self._inflater is not None and self._inflater.tail:
+            piece = self._inflated(self._inflater, b"")
+            if piece:
+                return piece
         try:
             async for chunk in self._chunks:
                 if not chunk:
                     continue
-                if self._inflate is None:
+                if self._inflater is None:
                     return chunk
-                piece = self._inflated(chunk)
-                if isinstance(piece, Failure) or piece:
+                piece = self._inflated(self._inflater, chunk)
+                if piece:
                     return piece
         except Exception as error:  # noqa: BLE001 - every failure of the HTTP library becomes a value here
             return self._fail(error)
-        if self._inflate is not None and not self._inflate.eof:
+        if self._inflater is not None and not self._inflater.is_whole:
             return Failure("broken", is_sent=True, reason="the compressed answer was cut short")
         return None
 
-    def _inflated(self, data: bytes) -> bytes | Failure:
-        inflate = self._inflate
-        if inflate is None:
-            return data
+    @staticmethod
+    def _inflated(inflater: Inflater, data: bytes) -> bytes | Failure:
         try:
-            piece = inflate.decompress(data, PIECE_BYTES)
+            return inflater.inflate(data, PIECE_BYTES)
         except zlib.error:
             return Failure("broken", is_sent=True, reason="the compressed answer is damaged")
-        self._tail = inflate.unconsumed_tail
-        return piece
 
     async def aclose(self) -> None:
         """Close the connection, whatever state the stream is in."""
@@ -96,27 +115,30 @@ class Reader:
         coding = coding.strip().lower()
         self.body = bytearray()
         self.fault = "" if coding in {"", "identity", "gzip", "x-gzip", "deflate"} else "an unknown content encoding"
-        self._inflate = None if coding in {"", "identity"} or self.fault else zlib.decompressobj(47)
+        self._inflater = None if coding in {"", "identity"} or self.fault else Inflater()
         self._limit = limit
 
     def take(self, chunk: bytes) -> bool:
         """Take more bytes; say whether still more are wanted."""
-        room = self._limit - len(self.body)
-        if self._inflate is not None:
-            try:
-                chunk = self._inflate.decompress(chunk, room + 1)
-            except zlib.error:
-                self.fault = "its compression is damaged"
+        while True:
+            room = self._limit - len(self.body)
+            if self._inflater is not None:
+                try:
+                    chunk = self._inflater.inflate(chunk, room + 1)
+                except zlib.error:
+                    self.fault = "its compression is damaged"
+                    return False
+            self.body += chunk[:room]
+            if len(chunk) > room:
+                self.fault = f"more than the {self._limit} bytes that are read of such an answer"
                 return False
-        self.body += chunk[:room]
-        if len(chunk) > room:
-            self.fault = f"more than the {self._limit} bytes that are read of such an answer"
-            return False
-        return not self.fault
+            if self._inflater is None or not self._inflater.tail:
+                return not self.fault
+            chunk = b""
 
     def end(self) -> str:
         """Return what is wrong with an answer that ended here."""
-        return "its compression is cut short" if self._inflate is not None and self.body and not self._inflate.eof else ""
+        return "its compression is cut short" if self._inflater is not None and self.body and not self._inflater.is_whole else ""
 
 
 def read_headers(response: Any) -> dict[str, str]:  # noqa: ANN401 - the HTTP library's own type

@@ -12,6 +12,13 @@ if TYPE_CHECKING:
 
 __all__ = ["ForeignRequests", "OwnRequests", "send_options"]
 
+MAX_ADDRESSES: Final = 256
+"""How many parsed addresses are kept. Most are few, but some have an id in them, and download links are never the same."""
+LARGEST_CHUNK: Final = 4 << 20
+"""What is written at once; events are never more than this, but for batches."""
+PIECE_BYTES: Final = 1 << 20
+_PRIVATE: Final = ("authorization", "cookie", "proxy-authorization")
+
 
 def body_stream(module: Any) -> Any:  # noqa: ANN401 - a class made for the HTTP library at hand
     """Make the class of request bodies: whole, repeatable, and knowing whether any of it was asked for."""
@@ -33,26 +40,33 @@ def body_stream(module: Any) -> Any:  # noqa: ANN401 - a class made for the HTTP
 
 
 class OneChunk:
-    """Iterates over one chunk. A class, not a generator: a cancelled generator warns."""
+    """Iterates over one chunk, or over the pieces of a large one. A class, not a generator: a cancelled generator warns.
 
-    __slots__ = ("_body", "_owner")
+    The limit on a server that does not read is for each piece: a table of 100 MB takes its time on a slow line, and is read all along.
+    """
+
+    __slots__ = ("_at", "_body", "_owner", "_step")
 
     def __init__(self, owner: Any, body: bytes) -> None:  # noqa: ANN401 - see body_stream
         self._owner = owner
-        self._body: bytes | None = body
+        self._body = body
+        self._at = 0
+        self._step = len(body) if len(body) <= LARGEST_CHUNK else PIECE_BYTES
 
     def __aiter__(self) -> OneChunk:
         return self
 
     async def __anext__(self) -> bytes:
-        body, self._body = self._body, None
-        # By now the headers are written, so from here on the server may have seen the body.
-        self._owner.has_started = True
-        if self._owner.on_start is not None:
-            self._owner.on_start()
-        if not body:
+        at = self._at
+        if not at:
+            # By now the headers are written, so from here on the server may have seen the body.
+            self._owner.has_started = True
+            if self._owner.on_start is not None:
+                self._owner.on_start()
+        if at >= len(self._body):
             raise StopAsyncIteration
-        return body
+        self._at += self._step
+        return self._body if self._step == len(self._body) else self._body[at : self._at]
 
 
 class _Hidden:
@@ -83,6 +97,8 @@ class OwnRequests:
         address, mark, query = wire.url.partition("?")
         url = self._urls.get(address)
         if url is None:
+            if len(self._urls) >= MAX_ADDRESSES:
+                self._urls.clear()
             url = self._urls[address] = self._http.URL(address)
         if mark:
             url = url.copy_with(query=query.encode("ascii"))
@@ -123,8 +139,15 @@ class ForeignRequests:
             self._body_streams[kind] = body_stream(module) if hasattr(module, "AsyncByteStream") else None
         stream_class = self._body_streams[kind]
         if stream_class is None:
+            if wire.is_bare and hasattr(request, "headers"):
+                for name in _PRIVATE:
+                    request.headers.pop(name, None)
             return request, _HIDDEN
         body = stream_class(wire.body)
+        if wire.is_bare:
+            url = kind(wire.method, wire.url).url
+            headers = {"Host": url.netloc.decode("ascii"), **wire.headers}
+            return kind(wire.method, url, headers=headers, stream=body, extensions=request.extensions), body
         # Made anew over the stream alone: a transport that found request.content would send that, and nothing would show it.
         return kind(request.method, request.url, headers=request.headers, stream=body, extensions=request.extensions), body
 

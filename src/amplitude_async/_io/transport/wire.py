@@ -26,7 +26,11 @@ class HttpClient(Protocol):
 
 
 class Wire(NamedTuple):
-    """One request, ready to be sent. Holds credentials, so its text form shows none of it."""
+    """One request, ready to be sent. Holds credentials, so its text form shows none of it.
+
+    ``is_bare`` is a request that nothing may be added to, by a client of the user's own either: what goes to a signed link would tell
+    a stranger the cookies and headers that were meant for Amplitude.
+    """
 
     method: str
     url: str
@@ -35,6 +39,7 @@ class Wire(NamedTuple):
     timeouts: dict[str, float]
     answer_bytes: int
     is_repeatable: bool
+    is_bare: bool = False
 
     def __repr__(self) -> str:
         return "<Wire>"
