@@ -6,6 +6,7 @@ never written as SQL text, only as parameters.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -41,7 +42,8 @@ _SESSIONS: Final = (
 )
 _BETWEEN: Final = (
     "SELECT e.id, coalesce(u.merged_into, e.amplitude_id), e.event_type, e.event_us, e.revenue "
-    "FROM events e JOIN users u ON u.amplitude_id = e.amplitude_id WHERE e.event_us >= ? AND e.event_us < ?"
+    "FROM events e JOIN users u ON u.amplitude_id = e.amplitude_id WHERE e.event_us >= ? AND e.event_us < ? "
+    "AND (? IS NULL OR e.event_type IN (SELECT value FROM json_each(?))) ORDER BY e.event_us, e.id"
 )
 _EARLIEST: Final = "SELECT session_id, row FROM events WHERE " + _OF_USER + " ORDER BY event_us ASC, id ASC LIMIT -1 OFFSET ?"  # noqa: S608 - constants; values are parameters
 _LATEST: Final = "SELECT session_id, row FROM events WHERE " + _OF_USER + " ORDER BY event_us DESC, id DESC LIMIT -1 OFFSET ?"  # noqa: S608 - constants; values are parameters
@@ -239,9 +241,8 @@ class Store:
 
     def events_between(self, start_us: int, end_us: int, kinds: Collection[str] | None = None) -> list[StoredEvent]:
         """Return the events that happened in a half-open span of time, in their order, of some types or of all."""
-        wanted = () if kinds is None else tuple(kinds)
-        of_kinds = "" if kinds is None else f" AND e.event_type IN ({', '.join('?' * len(wanted))})"
-        found = self._database.execute(f"{_BETWEEN}{of_kinds} ORDER BY e.event_us, e.id", (start_us, end_us, *wanted))
+        wanted = None if kinds is None else json.dumps(list(kinds))
+        found = self._database.execute(_BETWEEN, (start_us, end_us, wanted, wanted))
         return list(map(StoredEvent._make, found))
 
     def subject(self, row_id: int) -> Subject:
