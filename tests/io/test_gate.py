@@ -59,13 +59,14 @@ async def test_never_more_than_five_and_in_order() -> None:
     assert world.gate.budget.running("rest") == 0
 
 
-async def test_it_waits_exactly_for_the_window() -> None:
-    """A query that does not fit into five minutes goes when enough of them has passed."""
+async def test_it_waits_exactly_for_the_window(caplog: pytest.LogCaptureFixture) -> None:
+    """A query that does not fit into five minutes goes when enough of them has passed, and a long wait is said."""
     world = World()
     await world.gate.enter((Use("queries", 900),), may_wait=True)
     world.gate.leave((Use("queries", 900),))
     await world.gate.enter((Use("queries", 200),), may_wait=True)
     assert world.now == pytest.approx(1300.0)
+    assert [record.getMessage() for record in caplog.records] == ["a call waits 300 s for Amplitude's limit (queries)"]
 
 
 @pytest.mark.parametrize(("may_wait", "until"), [(False, inf), (True, 1100.0)])

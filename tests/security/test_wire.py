@@ -95,7 +95,7 @@ def tap() -> Iterator[Wiretap]:
 
 @pytest.fixture(scope="module")
 def amplitude(tap: Wiretap) -> Iterator[AsyncAmplitude]:
-    client = AsyncAmplitude("key", secret_key="invented", base_url=tap.url, max_retries=0)
+    client = AsyncAmplitude("key", secret_key="invented", base_url=tap.url, max_retries=0, quotas={"user_lookups": Quota()})
     yield client
     tap.runner.run(client.aclose())
 
@@ -147,7 +147,7 @@ def test_no_search_text_changes_path_query_or_headers(tap: Wiretap, amplitude: A
 def test_no_key_adds_a_header_line(tap: Wiretap, key: str) -> None:
     """A key is refused at construction, or travels without adding a line to the request (S17)."""
     try:
-        client = AsyncAmplitude("key", secret_key=key, base_url=tap.url, max_retries=0)
+        client = AsyncAmplitude("key", secret_key=key, base_url=tap.url, max_retries=0, quotas={"user_lookups": Quota()})
     except ConfigurationError:
         assert not (key.isascii() and key.isprintable()) or key != key.strip() or " " in key
         return
@@ -241,7 +241,7 @@ def test_threads_and_warnings_name_no_key(tap: Wiretap) -> None:
     """Threads that a client leaves running, and the warnings it gives, name no key (S6)."""
     with warnings.catch_warnings(record=True) as given_:
         warnings.simplefilter("always")
-        client = AsyncAmplitude("canary-key", secret_key="canary-secret", base_url=tap.url)
+        client = AsyncAmplitude("canary-key", secret_key="canary-secret", base_url=tap.url, quotas={"user_lookups": Quota()})
 
         async def call() -> None:
             async with client:

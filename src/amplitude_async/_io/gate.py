@@ -7,6 +7,7 @@ a query that waits for an hour's budget holds up no call of another kind.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from math import inf
 from typing import TYPE_CHECKING, Final
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Gate"]
 
+_LOG: Final = logging.getLogger("amplitude_async.io")
+
+LONG_WAIT: Final = 10.0
+"""Seconds: who waits longer will want to know for what."""
 LEAST_SLEEP: Final = 0.001
 """Seconds: less than a clock may round away."""
 
@@ -98,6 +103,8 @@ class Gate:
             if now.steady >= until or (wait < inf and now.steady + wait > until):
                 raise _refusal(uses, wait, is_wanted=True)
             if wait < inf:
+                if wait >= LONG_WAIT:
+                    _LOG.warning("a call waits %.0f s for Amplitude's limit (%s)", wait, _names(uses))
                 await self._sleep(max(wait, LEAST_SLEEP))
                 continue
             place.turn = anyio.Event()
@@ -113,9 +120,13 @@ class Gate:
                 line[0].look()
 
 
+def _names(uses: Sequence[Use]) -> str:
+    return ", ".join(dict.fromkeys(use.quota for use in uses))
+
+
 def _refusal(uses: Sequence[Use], wait: float, *, is_wanted: bool) -> BudgetError:
     cost = max(use.cost for use in uses)
-    names = ", ".join(dict.fromkeys(use.quota for use in uses))
+    names = _names(uses)
     when = "when a call under way has ended" if wait == inf else f"in {wait:.3g} s"
     why = "later than this call's deadline" if is_wanted else "and when_limited='raise' does not wait"
     message = f"Amplitude's limit for {names} leaves no room for a call of cost {cost} now; there is some {when}, {why}."
