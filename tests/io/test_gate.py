@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
-from amplitude_async import BudgetError, Quota, Window
+from amplitude_async import BudgetError, Period, Quota, Window
 from amplitude_async._io.gate import Gate
 from amplitude_async._protocol.budget import Use
 
@@ -78,6 +78,15 @@ async def test_it_refuses_what_would_take_too_long(may_wait: bool, until: float)
         await world.gate.enter((Use("queries", 200),), may_wait=may_wait, until=until)
     assert (caught.value.cost, caught.value.wait) == (200, 300)
     assert world.now == 1000.0
+
+
+async def test_a_day_that_is_used_up_is_not_waited_for() -> None:
+    """What only tomorrow, or next month, has room for is refused at once."""
+    world = World({"management": Quota(windows=(Period(1, "day"),))})
+    uses = (Use("management"),)
+    await world.gate.enter(uses, may_wait=True)
+    with pytest.raises(BudgetError, match="too late"):
+        await world.gate.enter(uses, may_wait=True)
 
 
 async def test_a_long_wait_holds_up_no_other_kind() -> None:

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import amplitude_async
-from amplitude_async import AmplitudeError, AsyncAmplitude, ConfigurationError, InvalidArgumentError
+from amplitude_async import AmplitudeError, AsyncAmplitude, ConfigurationError, InvalidArgumentError, Quota
 from amplitude_async._io.chance import new_insert_id
 
 if TYPE_CHECKING:

@@ -26,6 +26,8 @@ __all__ = ["Gate"]
 
 _LOG: Final = logging.getLogger("amplitude_async.io")
 
+LONGEST_WAIT: Final = 3600.0
+"""Seconds: the longest of Amplitude's windows. What a day or month has used up is not waited for by itself."""
 LONG_WAIT: Final = 10.0
 """Seconds: who waits longer will want to know for what."""
 LEAST_SLEEP: Final = 0.001
@@ -74,7 +76,7 @@ class Gate:
             until: When it has to have gone at the latest, on the steady clock.
 
         Raises:
-            BudgetError: Waiting was not wanted, or would take longer than allowed; nothing was booked.
+            BudgetError: Waiting was not wanted, or would take longer than allowed, or than an hour; nothing was booked.
         """
         line = self._lines.setdefault(tuple(use.quota for use in uses), deque())
         now = self._now()
@@ -82,7 +84,7 @@ class Gate:
         if wait <= 0 and not line:
             self.budget.take(uses, now)
             return
-        if not may_wait or now.steady + wait > until < inf:
+        if not may_wait or now.steady + wait > until < inf or LONGEST_WAIT < wait < inf:
             raise _refusal(uses, wait or inf, is_wanted=may_wait)
         place = _Place()
         line.append(place)
@@ -100,7 +102,7 @@ class Gate:
             if wait <= 0:
                 self.budget.take(uses, now)
                 return
-            if now.steady >= until or (wait < inf and now.steady + wait > until):
+            if now.steady >= until or (wait < inf and now.steady + wait > until) or LONGEST_WAIT < wait < inf:
                 raise _refusal(uses, wait, is_wanted=True)
             if wait < inf:
                 if wait >= LONG_WAIT:
@@ -128,6 +130,6 @@ def _refusal(uses: Sequence[Use], wait: float, *, is_wanted: bool) -> BudgetErro
     cost = max(use.cost for use in uses)
     names = _names(uses)
     when = "when a call under way has ended" if wait == inf else f"in {wait:.3g} s"
-    why = "later than this call's deadline" if is_wanted else "and when_limited='raise' does not wait"
+    why = "which is too late for this call" if is_wanted else "and when_limited='raise' does not wait"
     message = f"Amplitude's limit for {names} leaves no room for a call of cost {cost} now; there is some {when}, {why}."
     return BudgetError(message, cost=cost, wait=None if wait == inf else wait)
