@@ -277,7 +277,7 @@ async def test_a_file_that_breaks_off(fault: dict[str, Any]) -> None:
 
 
 async def test_a_strict_sandbox_keeps_the_quotas(box: Sandbox) -> None:
-    """Who asks for more than four downloads a minute without this client's patience is refused; small files are packed."""
+    """Who asks for more than four downloads a minute without this client's patience is refused; a job takes a look, small files are packed."""
     with Sandbox(strict=True) as strict:
         pair = (strict.api_key, strict.secret_key)
         async with httpx.AsyncClient(base_url=strict.url, auth=pair) as http:
@@ -286,9 +286,10 @@ async def test_a_strict_sandbox_keeps_the_quotas(box: Sandbox) -> None:
             cohort = (await http.post("/api/3/cohorts/upload", json=upload)).json()["cohortId"]
             answers = [await http.get(f"/api/5/cohorts/request/{cohort}") for _ in range(5)]
             assert [answer.status_code for answer in answers] == [202, 202, 202, 202, 429]
-            file = await http.get(
-                f"/api/5/cohorts/request/{answers[0].json()['request_id']}/file", headers={"Accept-Encoding": "identity"}
-            )
+            request = answers[0].json()["request_id"]
+            looks = [await http.get(f"/api/5/cohorts/request-status/{request}") for _ in range(2)]
+            assert [look.status_code for look in looks] == [202, 200]
+            file = await http.get(f"/api/5/cohorts/request/{request}/file", headers={"Accept-Encoding": "identity"})
             assert file.headers["content-encoding"] == "gzip"
             assert file.content == b"amplitude_id,user_id\r\n"
         # A client whose quotas are wrongly set meets Amplitude's own.
