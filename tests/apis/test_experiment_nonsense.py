@@ -96,7 +96,7 @@ ENDINGS = st.sampled_from(
 @pytest.fixture(scope="module")
 def served() -> Iterator[httpx.Client]:
     """Serve one sandbox to all examples: what one leaves behind the next one meets."""
-    with Sandbox() as box, httpx.Client(base_url=box.url, trust_env=False) as client:
+    with Sandbox() as box, httpx.Client(verify=False, base_url=box.url, trust_env=False) as client:
         headers = {"Authorization": "Bearer sandbox"}
         for kind, body in (
             ("flags", {"key": "f"}),

@@ -53,7 +53,7 @@ GOOD: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def served() -> Iterator[tuple[Sandbox, httpx.Client]]:
     """Serve one sandbox to all examples: what one leaves behind the next one meets."""
-    with Sandbox() as box, httpx.Client(base_url=box.url, trust_env=False, auth=(box.api_key, box.secret_key)) as client:
+    with Sandbox() as box, httpx.Client(verify=False, base_url=box.url, trust_env=False, auth=(box.api_key, box.secret_key)) as client:
         event = {"event_type": "a", "user_id": "user-1", "user_properties": {"a": 1}}
         assert client.post("/2/httpapi", json={"api_key": box.api_key, "events": [event]}).status_code == 200
         assert client.post("/api/3/cohorts/upload", json=GOOD).status_code == 200

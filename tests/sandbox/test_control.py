@@ -24,7 +24,7 @@ def box() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def http(box: Sandbox) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=box.url, trust_env=False, timeout=5) as client:
+    with httpx.Client(verify=False, base_url=box.url, trust_env=False, timeout=5) as client:
         yield client
 
 
@@ -72,7 +72,7 @@ def test_a_wrong_key_is_shown_without_the_key(http: httpx.Client) -> None:
 
 def test_stopping_does_not_wait_for_watchers() -> None:
     """A page that is open holds up no end of a test."""
-    with Sandbox() as box, httpx.Client(base_url=box.url, trust_env=False) as http:
+    with Sandbox() as box, httpx.Client(verify=False, base_url=box.url, trust_env=False) as http:
         with http.stream("GET", "/sandbox/events") as answer:
             next(answer.iter_raw())
             began = time.monotonic()

@@ -14,7 +14,7 @@ duckdb: Any = pytest.importorskip("duckdb", reason="a second computation in SQL;
 IN_RANGE = f"day BETWEEN DATE '{START}' AND DATE '{END}'"
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def database(world: World) -> Iterator[Any]:
     """Load the exported rows into a table."""
     with duckdb.connect() as connection:

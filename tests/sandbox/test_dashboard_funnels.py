@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
-from itertools import combinations, pairwise, permutations
+from itertools import pairwise, product
 from statistics import fmean, median
 from typing import Any
 
@@ -41,16 +41,27 @@ def ways(mode: str, path: list[Event], steps: Match, window: timedelta, last: da
         yield from _any_order(path, steps, window, last)
         return
     active = [event for event in path if event.is_active or any(step(event) for step in steps)]
+    fitting = [[place for place, event in enumerate(active) if step(event)] for step in steps]
     for length in range(1, len(steps) + 1):
-        for places in combinations(range(len(active)), length):
+        for places in rising(fitting[:length]):
             chosen = [active[place] for place in places]
-            if chosen[0].at >= last or not all(step(event) for step, event in zip(steps, chosen, strict=False)):
+            if chosen[0].at >= last:
                 continue
             if chosen[-1].at - chosen[0].at > window:
                 continue
             if mode == "sequential" and places != tuple(range(places[0], places[0] + length)):
                 continue
             yield chosen[0], [event.at for event in chosen]
+
+
+def rising(choices: list[list[int]], after: int = -1) -> Iterator[tuple[int, ...]]:
+    """Yield every way to take a number of each list, each greater than the one before."""
+    if not choices:
+        yield ()
+        return
+    for number in choices[0]:
+        if number > after:
+            yield from ((number, *rest) for rest in rising(choices[1:], number))
 
 
 def _any_order(path: list[Event], steps: Match, window: timedelta, last: datetime) -> Iterator[tuple[Event, list[datetime]]]:
@@ -63,10 +74,9 @@ def _any_order(path: list[Event], steps: Match, window: timedelta, last: datetim
         times = []
         for width in range(1, len(steps) + 1):
             # The first step's event must be within the range, the others need not.
+            fitting = [entries, *([event for event in seen if step(event)] for step in steps[1:width])]
             ends = [
-                max(event.at for event in chosen)
-                for chosen in permutations(seen, width)
-                if chosen[0].at < last and all(step(event) for step, event in zip(steps, chosen, strict=False))
+                max(event.at for event in chosen) for chosen in product(*fitting) if len({event.order for event in chosen}) == width
             ]
             if not ends:
                 break

@@ -55,7 +55,7 @@ def chart_box() -> Any:
     """Run a sandbox with a made-up world, to save charts in."""
     with (
         Sandbox(clock=NOW.timestamp) as running,
-        httpx.Client(base_url=running.url, auth=("sandbox", "sandbox"), trust_env=False) as http,
+        httpx.Client(verify=False, base_url=running.url, auth=("sandbox", "sandbox"), trust_env=False) as http,
     ):
         send(http, made_up(3))
         yield running, http
@@ -66,7 +66,7 @@ def test_a_query_costs_what_is_documented(path: str, params: dict[str, Any], cos
     """Days times conditions times the cost of the type: with exactly that allowance a query goes through, and then no other."""
     with (
         Sandbox(limits=Limits(cost_per_five_minutes=cost)) as box,
-        httpx.Client(base_url=box.url, auth=("sandbox", "sandbox"), trust_env=False) as http,
+        httpx.Client(verify=False, base_url=box.url, auth=("sandbox", "sandbox"), trust_env=False) as http,
     ):
         assert http.get(f"/api/2/{path}", params=params).status_code == 200
         again = http.get("/api/2/events/list")
@@ -80,7 +80,7 @@ def test_the_documented_example_of_1800_is_refused_when_strict(clock: Clock) -> 
     """A funnel of three events over 30 days with one condition and two group-bys' worth is beyond five minutes' allowance."""
     with (
         Sandbox(strict=True, clock=clock) as box,
-        httpx.Client(base_url=box.url, auth=("sandbox", "sandbox"), trust_env=False) as http,
+        httpx.Client(verify=False, base_url=box.url, auth=("sandbox", "sandbox"), trust_env=False) as http,
     ):
         send(http, [{"user_id": "ada@example.org", "event_type": "search", "time": int(NOON * 1000)}])
         dear = {**MONTH, "e": [E] * 3, "s": LANGUAGE, "g": "platform"}
@@ -112,7 +112,7 @@ def test_five_queries_may_be_under_way() -> None:
 
     with (
         Sandbox(limits=Limits(queries_in_flight=5)) as box,
-        httpx.Client(base_url=box.url, auth=("sandbox", "sandbox"), trust_env=False, timeout=30) as http,
+        httpx.Client(verify=False, base_url=box.url, auth=("sandbox", "sandbox"), trust_env=False, timeout=30) as http,
         ThreadPoolExecutor(7) as pool,
     ):
         desk = box._running_desk()

@@ -26,7 +26,7 @@ def box() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def http(box: Sandbox) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=box.url, auth=(box.api_key, box.secret_key), trust_env=False, timeout=5) as client:
+    with httpx.Client(verify=False, base_url=box.url, auth=(box.api_key, box.secret_key), trust_env=False, timeout=5) as client:
         yield client
 
 

@@ -136,7 +136,7 @@ def test_an_unknown_event_is_zeroes_or_a_400_when_strict(http: httpx.Client, clo
     """A misspelt event name answers zeros; a strict sandbox refuses it, and refuses queries beyond the cost."""
     params = {**DAY, "e": '{"event_type":"tpyo"}'}
     assert http.get("/api/2/events/segmentation", params=params).json()["data"]["series"] == [[0]]
-    with Sandbox(strict=True, clock=clock) as box, httpx.Client(base_url=box.url, auth=("sandbox", "sandbox")) as strict:
+    with Sandbox(strict=True, clock=clock) as box, httpx.Client(verify=False, base_url=box.url, auth=("sandbox", "sandbox")) as strict:
         assert strict.get("/api/2/events/segmentation", params=params).status_code == 400
         dear = {**params, "start": "20250601", "g": "platform"}
         assert strict.get("/api/2/events/segmentation", params=dear).status_code == 429
@@ -187,7 +187,10 @@ def test_an_export_without_rows_or_sense_is_refused(http: httpx.Client, start: s
 def test_an_export_waits_for_its_delay(clock: Clock) -> None:
     """With the delay on, an hour can be exported two hours after its end."""
     hour = {"start": "20260501T12", "end": "20260501T12"}
-    with Sandbox(clock=clock, export_delay=7200) as box, httpx.Client(base_url=box.url, auth=("sandbox", "sandbox")) as http:
+    with (
+        Sandbox(clock=clock, export_delay=7200) as box,
+        httpx.Client(verify=False, base_url=box.url, auth=("sandbox", "sandbox")) as http,
+    ):
         upload(http, [GOOD])
         clock.now = NOON + 3 * 3600 - 1
         assert http.get("/api/2/export", params=hour).status_code == 404
@@ -199,7 +202,7 @@ def test_a_store_in_a_file_outlives_the_sandbox(tmp_path: object) -> None:
     """What was sent is there again when the same file is served."""
     store = f"{tmp_path}/box.sqlite"
     for expected in ("nomatch", "match_user_or_device_id"):
-        with Sandbox(store=store) as box, httpx.Client(base_url=box.url, auth=("sandbox", "sandbox")) as http:
+        with Sandbox(store=store) as box, httpx.Client(verify=False, base_url=box.url, auth=("sandbox", "sandbox")) as http:
             assert http.get("/api/2/usersearch", params={"user": "ada@example.org"}).json()["type"] == expected
             upload(http, [GOOD])
 
@@ -231,7 +234,7 @@ def test_it_serves_a_trio_program() -> None:
     """The async form works on trio as well: the server has its own thread and loop."""
 
     async def main() -> int:
-        async with Sandbox() as box, httpx.AsyncClient(base_url=box.url) as http:
+        async with Sandbox() as box, httpx.AsyncClient(verify=False, base_url=box.url) as http:
             return (await http.post("/2/httpapi", json={"api_key": "sandbox", "events": [GOOD]})).status_code
 
     assert trio.run(main) == 200

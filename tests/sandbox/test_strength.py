@@ -109,7 +109,7 @@ def test_a_file_survives_kill_9(tmp_path: Path) -> None:
     sent = 0
     try:
         url = next(line.split()[-1] for line in process.stdout if "listening on" in line)
-        with httpx.Client(base_url=url, trust_env=False, timeout=5) as client:
+        with httpx.Client(verify=False, base_url=url, trust_env=False, timeout=5) as client:
             deadline = time.monotonic() + 20
             while sent < 400 and time.monotonic() < deadline:
                 events = [{"event_type": "x", "user_id": "user-00001", "insert_id": f"i-{sent + n}"} for n in range(20)]
@@ -120,7 +120,10 @@ def test_a_file_survives_kill_9(tmp_path: Path) -> None:
         process.kill()
         process.wait(10)
         process.stdout.close()
-    with Sandbox(store=str(store)) as box, httpx.Client(base_url=box.url, auth=("sandbox", "sandbox"), trust_env=False) as client:
+    with (
+        Sandbox(store=str(store)) as box,
+        httpx.Client(verify=False, base_url=box.url, auth=("sandbox", "sandbox"), trust_env=False) as client,
+    ):
         (match,) = client.get("/api/2/usersearch", params={"user": "user-00001"}).json()["matches"]
         found = client.get("/api/2/useractivity", params={"user": match["amplitude_id"]}).json()
         assert found["userData"]["num_events"] == sent == 400

@@ -7,6 +7,7 @@ caller doesn't block the server it waits for.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import socket
 import threading
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 DEFAULT_PROJECT_ID: Final = 612_345
 _START_SECONDS: Final = 10.0
 _DRAIN_SECONDS: Final = 1  # what requests in flight get when the sandbox stops
+_LOOK_SECONDS: Final = 0.005  # how often it looks whether they are done
+_TICK_SECONDS: Final = 1.0  # how often the date in answers is written anew
 _LONGEST_HEADERS: Final = 65_536
 
 
@@ -56,6 +59,7 @@ class _Server(uvicorn.Server):
         self._watch = watch
         self._loop: asyncio.AbstractEventLoop | None = None
         self._return: asyncio.Task[None] | None = None
+        self._leaving = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to serve, and tell who waits for it."""
@@ -63,10 +67,33 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         self._listening.set()
 
+    async def main_loop(self) -> None:
+        """Serve until :meth:`leave`. uvicorn looks every 0.1 s whether it is to stop; each test with a sandbox would wait for that."""
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._leaving.wait(), _TICK_SECONDS)
+
+    def leave(self) -> None:
+        """Stop soon; from any thread."""
+        self.should_exit = True
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # it ended by itself
+                self._loop.call_soon_threadsafe(self._leaving.set)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop to serve; whoever watches is told, or it would take as long as it may."""
+        """Stop to serve: who watches or is idle at once, who waits for an answer within a second. uvicorn's takes 0.1 s at least."""
         self._watch.close()
-        await super().shutdown(sockets)
+        for listening in (*self.servers, *(sockets or ())):
+            listening.close()
+        state, loop = self.server_state, asyncio.get_running_loop()
+        for connection in tuple(state.connections):
+            connection.shutdown()
+        until = loop.time() + _DRAIN_SECONDS
+        await asyncio.sleep(0)  # idle connections are gone in the next turn
+        while (state.connections or state.tasks) and loop.time() < until:  # noqa: ASYNC110 - uvicorn's sets, that tell nobody
+            await asyncio.sleep(_LOOK_SECONDS)
+        for task in tuple(state.tasks):
+            task.cancel()
 
     def go_down(self, seconds: float) -> None:
         """Refuse connections for so long, and cut those that stand. Blocks until that is so; from any thread but the server's own."""
@@ -323,7 +350,6 @@ class Sandbox:
             ws="none",
             loop="asyncio",
             timeout_keep_alive=60,
-            timeout_graceful_shutdown=_DRAIN_SECONDS,
             h11_max_incomplete_event_size=_LONGEST_HEADERS,
             server_header=False,
         )
@@ -345,7 +371,7 @@ class Sandbox:
         self._url = ""
         self.faults.on_down = None
         if server is not None and thread is not None:
-            server.should_exit = True
+            server.leave()
             thread.join()
 
     def wait(self) -> None:

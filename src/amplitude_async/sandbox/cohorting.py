@@ -1,7 +1,7 @@
 """The sandbox's cohorts as state: who is in which, what was asked for, what is in a file. Everything runs in the store's thread.
 
 Page: https://amplitude.com/docs/apis/analytics/behavioral-cohorts. What it leaves open: an id is known if the sandbox has seen an
-event of it; of groups other than users every name is; rows of users who were deleted since are left out.
+event of it; of groups other than users every name is; users who were merged since are one member, those who were deleted none.
 """
 
 from __future__ import annotations
@@ -73,12 +73,21 @@ def _split(store: Store, ids: Iterable[str], *, is_name: bool, group: str) -> tu
     return list(known), unknown
 
 
+def _members(document: Document, canonical: Mapping[int, int]) -> list[Member]:
+    """Return who is in a cohort, or was when it was asked for, as they are now: merged users once, deleted ones not."""
+    if document["group"] != USERS:
+        return list(document["members"])
+    return list(dict.fromkeys(canonical[member] for member in document["members"] if member in canonical))
+
+
 def listed(store: Store, project_id: int, *, with_syncs: bool) -> list[Document]:
     """Return every cohort that can be discovered, the oldest first."""
-    return [_shown(each, project_id, with_syncs=with_syncs) for each in store.documents.all(_COHORTS) if each["published"]]
+    canonical = store.people.canonical()
+    found = [each for each in store.documents.all(_COHORTS) if each["published"]]
+    return [_shown(each, len(_members(each, canonical)), project_id, with_syncs=with_syncs) for each in found]
 
 
-def _shown(cohort: Document, project_id: int, *, with_syncs: bool) -> Document:
+def _shown(cohort: Document, size: int, project_id: int, *, with_syncs: bool) -> Document:
     return {
         "appId": project_id,
         "archived": False,
@@ -96,7 +105,7 @@ def _shown(cohort: Document, project_id: int, *, with_syncs: bool) -> Document:
         "owners": [cohort["owner"]],
         "viewers": [],
         "published": True,
-        "size": len(cohort["members"]),
+        "size": size,
         "type": "redshift",
         "lastMod": cohort["modified"],
         "createdAt": cohort["created"],
@@ -165,7 +174,7 @@ def change(store: Store, now: float, body: Mapping[str, Any]) -> Document:
         raise _membership_refused(404, "Cohort not found")
     if (body.get("count_group") or USERS) != cohort["group"]:
         raise _membership_refused(400, f"The count group of the cohort is {cohort['group']}")
-    members: dict[Member, None] = dict.fromkeys(cohort["members"])
+    members: dict[Member, None] = dict.fromkeys(_members(cohort, store.people.canonical()))
     results: list[Document] = []
     for operation in body["memberships"]:
         known, unknown = _split(store, operation["ids"], is_name=operation["id_type"] == "BY_NAME", group=cohort["group"])
@@ -242,9 +251,8 @@ def members_file(store: Store, asked: Document) -> bytes:
     """Write the members of a request as CSV. User ids have quotes of their own around them, as has been seen."""
     if asked["group"] != USERS:
         return _written(["group"], ([str(member)] for member in asked["members"]))
-    # Two of them may have turned out to be one.
-    found = (store.people.get(member) for member in asked["members"])
-    users = list({user.amplitude_id: user for user in found if user is not None}.values())
+    found = (store.people.get(int(member)) for member in _members(asked, store.people.canonical()))
+    users = [user for user in found if user is not None]
     properties = [_properties(user) if asked["props"] else {} for user in users]
     columns = asked["keys"] or sorted({name for each in properties for name in each})
     rows = (
@@ -274,4 +282,5 @@ def _written(header: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
 
 def containing(store: Store, amplitude_id: int) -> list[str]:
     """Return the ids of the cohorts that a user is in."""
-    return [each["id"] for each in store.documents.all(_COHORTS) if each["group"] == USERS and amplitude_id in each["members"]]
+    ids = {amplitude_id, *store.people.ids_of(amplitude_id)}
+    return [each["id"] for each in store.documents.all(_COHORTS) if each["group"] == USERS and not ids.isdisjoint(each["members"])]

@@ -27,8 +27,8 @@ class Limits:
     """The limits in force; None switches one off. Rates are means over ``window_s`` seconds.
 
     A cohort's download is done ``cohort_job_s`` seconds after it was asked for, and not before ``cohort_job_looks`` looks found it
-    running: at once, unless you ask for more. With more than ``cohort_inline_rows`` rows its file is a redirect to a link, good for
-    ``cohort_link_s`` seconds.
+    running: at once, unless you ask for more; a strict sandbox's after one look. With more than ``cohort_inline_rows`` rows its file
+    is a redirect to a link, good for ``cohort_link_s`` seconds.
     """
 
     v2_events_per_second: int | None = None
@@ -66,6 +66,7 @@ class Limits:
             cohort_requests_per_minute=4,
             cohort_requests_per_ten_minutes=60,
             cohort_requests_per_month=500,
+            cohort_job_looks=1,
             profiles_per_minute=600,
         )
 

@@ -191,6 +191,10 @@ class People:
             self._ids_of_users.clear()
             self._ids_of_devices.clear()
 
+    def canonical(self) -> dict[int, int]:
+        """Return every Amplitude ID that anybody has, with the one that it stands for after merges."""
+        return dict(self._database.execute("SELECT amplitude_id, coalesce(merged_into, amplitude_id) FROM users"))
+
     def ids_of(self, amplitude_id: int) -> list[int]:
         """Return the IDs that were merged into a user."""
         rows = self._database.execute("SELECT amplitude_id FROM users WHERE merged_into = ? ORDER BY amplitude_id", (amplitude_id,))

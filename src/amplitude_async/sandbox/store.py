@@ -281,7 +281,7 @@ class Store:
 
     def cohorts(self) -> Mapping[int, Sequence[str]]:
         """Return the ids of the cohorts that people are in, by person; cohorts of groups other than users are nobody's."""
-        known: dict[int, int] = dict(self._database.execute("SELECT amplitude_id, coalesce(merged_into, amplitude_id) FROM users"))
+        known = self.people.canonical()
         found: dict[int, list[str]] = {}
         for cohort in self.documents.all(COHORTS):
             if cohort["group"] == OF_USERS:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.routing import Route
 
 from amplitude_async.resources.evaluation import assigned, evaluate
-from amplitude_async.sandbox import rows, rules
+from amplitude_async.sandbox import cohorting, rows, rules
 from amplitude_async.sandbox.apis.experiment import refusal, registry_of
 from amplitude_async.sandbox.desk import json_answer
 
@@ -200,9 +200,7 @@ class _Evaluation:
         system = [str(built_ins[part]) for part in ("os_name", "os_version") if built_ins.get(part)]
         if system:
             stored["os"] = " ".join(system)
-        # As the API of cohorts keeps them.
-        cohorts = self._desk.store.documents.all("cohorts")
-        stored["cohort_ids"] = [each["id"] for each in cohorts if person.amplitude_id in each["members"]]
+        stored["cohort_ids"] = cohorting.containing(self._desk.store, person.amplitude_id)
         groups = {**person.groups, **_object(user.get("groups"))}
         listed = {kind: names if isinstance(names, list) else [names] for kind, names in groups.items()}
         properties = {kind: dict(_object(each)) for kind, each in self._desk.store.people.group_properties(listed).items()}
