@@ -176,6 +176,19 @@ class TestAwaitedCalls:
         assert kinds == ["$identify", "$identify", "$identify", "$groupidentify"]
         assert user["userData"]["properties"] == {"plan": "pro"}
 
+    async def test_the_batch_api_passes_it_too(self, box: Sandbox) -> None:
+        """A backfill is redacted like anything else, and says what was left out."""
+        own = [event("a", event_properties={"mail": "ada@example.org"}), event("noise"), event("b", time="no time")]
+        async with AsyncAmplitude(**box.credentials, before_send=lambda one: without_noise(without_mail(one))) as amplitude:
+            result = await amplitude.batch(own[:2])
+            nothing = await amplitude.batch(own[1])
+            with pytest.raises(PartialDeliveryError) as caught:
+                await amplitude.batch(own)
+        assert (result["code"], result["events_ingested"], result["events_dropped"]) == (200, 1, 1)
+        assert (nothing["code"], nothing["events_dropped"]) == (0, 1)
+        assert (caught.value.delivered, set(caught.value.failed), caught.value.dropped) == ((0,), {2}, (1,))
+        assert [one.get("event_properties", {}) for one in box.events()] == [{}, {}]
+
     async def test_a_view_may_have_another_or_none(self, box: Sandbox) -> None:
         """with_options replaces it or takes it away; the client keeps its own."""
         async with AsyncAmplitude(**box.credentials, before_send=without_noise) as amplitude:
