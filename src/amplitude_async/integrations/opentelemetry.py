@@ -28,11 +28,11 @@ try:
     from opentelemetry.context import Context
     from opentelemetry.metrics import Observation
     from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanKind, Status, StatusCode
-except ImportError as missing:
+except ImportError as _missing:
     from amplitude_async.errors import ConfigurationError
 
     _message = "OpenTelemetry is not installed: pip install 'amplitude-async[otel]'"
-    raise ConfigurationError(_message) from missing
+    raise ConfigurationError(_message) from _missing
 
 from amplitude_async._version import __version__
 from amplitude_async.client import AsyncAmplitude
