@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Self
 from amplitude_async._io.caller import Caller, Policy
 from amplitude_async._io.chance import now_ms, stamp
 from amplitude_async._io.connection import CLOSE_SECONDS, Connection, Settings
+from amplitude_async._io.logs import VARIABLE, follow
+from amplitude_async._io.observing import Asked
 from amplitude_async._protocol.hosts import resolve
 from amplitude_async.errors import ConfigurationError, shown
 from amplitude_async.events import Defaults, epoch_ms
 from amplitude_async.options import DEFAULT_MAX_RETRIES, MASK, Backoff, Timeout, as_timeout, check_credential
 from amplitude_async.resources import ingestion
+from amplitude_async.resources.before_send import Sieve, check_before_send
 from amplitude_async.resources.namespaces import Namespaces
 
 if TYPE_CHECKING:
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from amplitude_async.events import EventInput
     from amplitude_async.exporting.export import Export, Incomplete
     from amplitude_async.options import Secret
+    from amplitude_async.resources.before_send import BeforeSend
     from amplitude_async.resources.dashboard import Segmentation, UserActivity, UserSearch
     from amplitude_async.resources.identities import UserMappings
     from amplitude_async.resources.ingestion import TrackResult
@@ -57,6 +61,8 @@ _VARIABLES: Final = (
 )
 _TRANSPORTS: Final = ("httpx", "httpx2", "aiohttp")
 MAX_RETRIES_LIMIT: Final = 100
+_TRACK: Final = Asked("ingestion", "ingestion", "POST", "/2/httpapi")
+_BATCH: Final = Asked("ingestion", "ingestion", "POST", "/batch")
 
 
 class _Unset:
@@ -79,6 +85,7 @@ class AsyncAmplitude(Namespaces):
     Credentials, ``region``, ``base_url`` and the two endpoints fall back to the environment (``AMPLITUDE_API_KEY``,
     ``AMPLITUDE_SECRET_KEY``, ``AMPLITUDE_REGION``, ``AMPLITUDE_BASE_URL``, ``AMPLITUDE_TOKEN_ENDPOINT``,
     ``AMPLITUDE_DASHBOARD_ENDPOINT``, ``AMPLITUDE_ORG_API_KEY`` ...), read here and nowhere else. An empty string counts as absent.
+    ``AMPLITUDE_LOG=debug`` (or ``info``, ``warning``, ``error``) shows on the standard error stream what the library logs.
 
     Args:
         api_key: The project's API key.
@@ -104,6 +111,9 @@ class AsyncAmplitude(Namespaces):
         backoff: How long to wait between attempts.
         when_limited: What a call does that would pass a limit of Amplitude's (5 queries in flight, cost per hour, ...): ``"wait"``
             (default) waits for room, within the call's own deadline if it has one; ``"raise"`` is a :class:`BudgetError`.
+        before_send: A plain function that every event and identification passes, just before it is checked and encoded, here and in
+            outboxes: what it gives back is sent, or nothing if that is ``None``. It may edit what it is given. Identifications have
+            the ``event_type`` ``"$identify"`` or ``"$groupidentify"`` there.
         quotas: Other limits than the documented ones, by name, such as ``{"queries": Quota(windows=(Window(5000, 300),))}``.
         org_api_key: The organisation's API key (rarer APIs).
         org_secret_key: The organisation's secret key.
@@ -141,6 +151,7 @@ class AsyncAmplitude(Namespaces):
         backoff: Backoff | None = None,
         when_limited: WhenLimited = "wait",
         quotas: Mapping[QuotaName, Quota] | None = None,
+        before_send: BeforeSend | None = None,
         org_api_key: str | None = None,
         org_secret_key: str | None = None,
         deployment_key: str | None = None,
@@ -179,8 +190,10 @@ class AsyncAmplitude(Namespaces):
         )
         self._caller = Caller(Connection(settings), policy)
         self._defaults = Defaults(user_id, device_id, _session(session_id))
+        self._sieve = _sieve(before_send)
         self._shares = share_requests
         self._is_view = False
+        follow(os.environ.get(VARIABLE))
 
     @staticmethod
     def _check_http_client(http_client: object) -> None:
@@ -218,7 +231,7 @@ class AsyncAmplitude(Namespaces):
         if not self._is_view:
             await self._caller.aclose(timeout)
 
-    def with_options(
+    def with_options(  # noqa: PLR0913 - the settings of one object
         self,
         *,
         timeout: float | Timeout | _Unset = _UNSET,
@@ -226,6 +239,7 @@ class AsyncAmplitude(Namespaces):
         backoff: Backoff | _Unset = _UNSET,
         share_requests: bool | _Unset = _UNSET,
         when_limited: WhenLimited | _Unset = _UNSET,
+        before_send: BeforeSend | _Unset | None = _UNSET,
         user_id: str | _Unset | None = _UNSET,
         device_id: str | _Unset | None = _UNSET,
         session_id: object = _UNSET,
@@ -238,6 +252,7 @@ class AsyncAmplitude(Namespaces):
             backoff: As for the client.
             share_requests: As for the client.
             when_limited: As for the client.
+            before_send: In place of the client's; ``None`` takes it away.
             user_id: As for the client; ``None`` takes the default away.
             device_id: The same.
             session_id: The same.
@@ -261,9 +276,15 @@ class AsyncAmplitude(Namespaces):
         view = object.__new__(type(self))
         view._caller = Caller(self._caller.connection, policy)
         view._defaults = defaults._replace(**changed)
+        view._sieve = self._sieve if isinstance(before_send, _Unset) else _sieve(before_send)
         view._shares = self._shares if isinstance(share_requests, _Unset) else share_requests
         view._is_view = True
         return view
+
+    @property
+    def dropped(self) -> int:
+        """How many events and identifications of awaited calls ``before_send`` dropped; those of outboxes are in their ``stats()``."""
+        return 0 if self._sieve is None else self._sieve.dropped
 
     async def track(self, events: EventInput | Iterable[EventInput], *, options: Mapping[str, object] | None = None) -> TrackResult:
         """Upload one event, or a list of them, and wait until Amplitude has said yes.
@@ -284,7 +305,8 @@ class AsyncAmplitude(Namespaces):
             options: Amplitude's upload options; documented is ``{"min_id_length": n}`` (5 by default).
 
         Returns:
-            ``{"code": 200, "server_upload_time": ms, "payload_size_bytes": n, "events_ingested": n}``.
+            ``{"code": 200, "server_upload_time": ms, "payload_size_bytes": n, "events_ingested": n}``. If ``before_send`` dropped any,
+            ``events_dropped`` says how many; if it dropped all of them, nothing was sent and ``code`` is 0.
 
         Raises:
             InvalidEventError: An event is refused here, with the path to the fault; nothing was sent.
@@ -297,8 +319,18 @@ class AsyncAmplitude(Namespaces):
 
         Amplitude's page: https://amplitude.com/docs/apis/analytics/http-v2
         """
-        sharer = self._caller if self._shares else None
-        return await ingestion.track(self._caller, events, options=options, defaults=self._defaults, stamp=stamp, sharer=sharer)
+        caller, observer = self._caller, self._caller.connection.observer
+        sharer = caller if self._shares else None
+        if observer is None:
+            return await ingestion.track(
+                caller, events, options=options, defaults=self._defaults, stamp=stamp, sharer=sharer, sieve=self._sieve
+            )
+        with observer.calling(_TRACK) as watch:
+            result = await ingestion.track(
+                caller, events, options=options, defaults=self._defaults, stamp=stamp, sharer=sharer, sieve=self._sieve
+            )
+            watch.delivered(result["events_ingested"])
+            return result
 
     async def identify(self, identifications: EventInput | Iterable[EventInput]) -> Any:  # noqa: ANN401 - text or JSON
         """Change properties of one user, or of several, without an event.
@@ -309,7 +341,7 @@ class AsyncAmplitude(Namespaces):
                 they are.
 
         Returns:
-            Amplitude's answer: the text ``"success"``.
+            Amplitude's answer: the text ``"success"``; ``None`` if ``before_send`` dropped all of them and nothing was sent.
 
         Raises:
             InvalidEventError: An identification is refused here; nothing was sent.
@@ -319,7 +351,7 @@ class AsyncAmplitude(Namespaces):
 
         Amplitude's page: https://amplitude.com/docs/apis/analytics/identify
         """
-        return await ingestion.identify(self._caller, identifications, defaults=self._defaults)
+        return await ingestion.identify(self._caller, identifications, defaults=self._defaults, sieve=self._sieve)
 
     async def group_identify(self, identifications: EventInput | Iterable[EventInput]) -> Any:  # noqa: ANN401 - as above
         """Change properties of one group, or of several.
@@ -329,7 +361,7 @@ class AsyncAmplitude(Namespaces):
                 operations).
 
         Returns:
-            Amplitude's answer: the text ``"success"``.
+            Amplitude's answer: the text ``"success"``; ``None`` if ``before_send`` dropped all of them and nothing was sent.
 
         Raises:
             InvalidEventError: An identification is refused here; nothing was sent.
@@ -337,7 +369,7 @@ class AsyncAmplitude(Namespaces):
 
         Amplitude's page: https://amplitude.com/docs/apis/analytics/group-identify
         """
-        return await ingestion.group_identify(self._caller, identifications)
+        return await ingestion.group_identify(self._caller, identifications, sieve=self._sieve)
 
     async def batch(
         self,
@@ -371,7 +403,17 @@ class AsyncAmplitude(Namespaces):
         """
         from amplitude_async.resources.batches import batch  # noqa: PLC0415 - loaded on first use
 
-        return await batch(self._caller, events, options=options, defaults=self._defaults, stamp=stamp, timeout=timeout)
+        observer = self._caller.connection.observer
+        if observer is None:
+            return await batch(
+                self._caller, events, options=options, defaults=self._defaults, stamp=stamp, timeout=timeout, sieve=self._sieve
+            )
+        with observer.calling(_BATCH) as watch:
+            result = await batch(
+                self._caller, events, options=options, defaults=self._defaults, stamp=stamp, timeout=timeout, sieve=self._sieve
+            )
+            watch.delivered(result["events_ingested"])
+            return result
 
     async def alias(self, mappings: EventInput | Iterable[EventInput]) -> Any:  # noqa: ANN401 - as above
         """Map users of a project to one user across projects, or unmap them.
@@ -458,6 +500,7 @@ class AsyncAmplitude(Namespaces):
         linger: float = 0.1,
         on_delivery: Callable[[Sequence[Receipt]], object] | None = None,
         on_setback: Callable[[Setback], object] | None = None,
+        before_send: BeforeSend | None = None,
     ) -> Outbox:
         """Return an outbox: background delivery, for handlers that must not wait. asyncio only.
 
@@ -478,6 +521,8 @@ class AsyncAmplitude(Namespaces):
             linger: Seconds that an event waits for others to share its request.
             on_delivery: Called with receipts whose events were settled; plain or async. What it raises is logged.
             on_setback: Called with a :class:`Setback` whenever delivery is held up; plain or async.
+            before_send: A plain function that events pass after the client's own one; what it drops is counted as dropped, for the
+                reason ``before_send``. It is called by whoever puts an event, in that thread.
 
         Raises:
             ConfigurationError: An option makes no sense.
@@ -499,6 +544,7 @@ class AsyncAmplitude(Namespaces):
             linger=linger,
             on_delivery=on_delivery,
             on_setback=on_setback,
+            before_send=_sieve(before_send, *(self._sieve.functions if self._sieve is not None else ())),
         )
         return Outbox(self._caller, self._defaults, chosen)
 
@@ -674,6 +720,12 @@ class _Given(NamedTuple):
 def _environment_credential(name: str) -> Secret | None:
     variable = f"AMPLITUDE_{name.upper()}"
     return check_credential(variable, os.environ.get(variable))
+
+
+def _sieve(before_send: object, *earlier: BeforeSend) -> Sieve | None:
+    function = check_before_send(before_send)
+    functions = earlier if function is None else (*earlier, function)
+    return Sieve(*functions) if functions else None
 
 
 def _whole(name: str, value: object, *, least: int, most: int) -> int:

@@ -370,10 +370,12 @@ class PartialDeliveryError(AmplitudeError):
     Attributes:
         delivered: Positions, in the caller's list, of the events that Amplitude accepted.
         failed: The error of each of the others, by position.
+        dropped: Positions of the events that your ``before_send`` dropped.
     """
 
     delivered: tuple[int, ...] = ()
     failed: Mapping[int, AmplitudeError] = {}
+    dropped: tuple[int, ...] = ()
 
     def __init__(
         self,

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = [*(ROOT / "docs" / name for name in ("index.md", "frames.md", "sandbox.md")), *sorted((ROOT / "docs" / "apis").glob("*.md"))]
+NAMES = ("index.md", "frames.md", "plots.md", "sandbox.md", "signals.md")
+PAGES = [*(ROOT / "docs" / name for name in NAMES), *sorted((ROOT / "docs" / "apis").glob("*.md"))]
 PROGRAM = re.compile(r"^```python\n(?P<code>.*?)^```\n+(?:[^`\n][^\n]*\n+)*?^```text\n(?P<printed>.*?)^```$", re.MULTILINE | re.DOTALL)
 
 

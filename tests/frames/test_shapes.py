@@ -316,3 +316,11 @@ def test_no_number_is_lost(series: list[list[int]], labels: list[str]) -> None:
     """However many dates and labels there are, every number has a row."""
     data = {"series": series, "seriesLabels": labels, "seriesCollapsed": [], "xValues": ["2026-02-02", "2026-02-03"]}
     assert list(table(data)["value"]) == [number for numbers in series for number in numbers]
+
+
+@pytest.mark.parametrize("kind", ["retention", "revenue_ltv"])
+def test_dates_that_are_no_texts_are_refused(kind: Any) -> None:
+    """First days are names of members, so what is no text there is no answer of this kind."""
+    data = {"series": [{"dates": [["Feb 02"]], "values": {}}], "seriesMeta": []}
+    with pytest.raises(InvalidArgumentError, match="dates holds something that is no text"):
+        table({"data": data}, kind=kind)

@@ -10,9 +10,10 @@ import logging
 import sys
 import time
 from math import inf
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeVar
 
 from amplitude_async._io.connection import CLOSE_SECONDS
+from amplitude_async._io.observing import Asked, Sent
 from amplitude_async._io.streams import Opening, Stream
 from amplitude_async._io.transport.answers import OpenStream
 from amplitude_async._io.transport.wire import Wire
@@ -35,7 +36,7 @@ from amplitude_async.errors import (
 from amplitude_async.options import Backoff, Limits, Timeout, limits_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from amplitude_async._io.connection import Connection, Slots
     from amplitude_async._io.sharing import Shared
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
 __all__ = ["Caller", "Policy", "WhenLimited"]
 
 WhenLimited = Literal["wait", "raise"]
+
+AnswerT = TypeVar("AnswerT", bound="Reply | Failure | OpenStream")
 
 USER_AGENT: Final = f"amplitude-async/{__version__} python/{sys.version_info[0]}.{sys.version_info[1]}"
 CONNECT_SHARE: Final = 0.9
@@ -135,7 +138,12 @@ class Caller:
             BudgetError: A quota has no room, and waiting for it is not wanted or would take too long.
             AmplitudeError: Whatever the verdict on the last attempt was.
         """
-        return (await self._until_final(call, deadline)).value
+        observer = self.connection.observer
+        if observer is None or call.events:
+            # An upload of events is watched as a whole, by whoever asked for it.
+            return (await self._until_final(call, deadline)).value
+        with observer.calling(asked(call)):
+            return (await self._until_final(call, deadline)).value
 
     async def open(self, call: Call, *, deadline: float | None = None) -> Stream:
         """Send a call and return its answer as a stream; takes no slot.
@@ -146,6 +154,13 @@ class Caller:
         Raises:
             AmplitudeError: Whatever the verdict on the last attempt was.
         """
+        observer = self.connection.observer
+        if observer is None:
+            return await self._open(call, deadline)
+        with observer.calling(asked(call)):
+            return await self._open(call, deadline)
+
+    async def _open(self, call: Call, deadline: float | None) -> Stream:
         for last in range(MAX_FRESH_LINKS + 1):
             try:
                 verdict = await self._until_final(call, deadline)
@@ -234,6 +249,7 @@ class Caller:
             wait = self.wait_before_next(verdicts, end)
             if wait is None:
                 raise finished(verdicts, call, self.summary(call, len(verdicts)))
+            _LOG.debug("%s %s is tried again in %.3g s", call.method, call.route, wait)
             await backoff.sleep(wait)
 
     async def _enter_gate(self, call: Call, until: float) -> None:
@@ -281,7 +297,7 @@ class Caller:
             return self._too_late(call)
 
         async def exchange(_: OwnedTask[Verdict]) -> Verdict:
-            return await self.exchange(transport, call, limits, limit)
+            return await self.exchange(transport, call, limits, limit, resends=number - 1)
 
         return await self.tasks.spawn(exchange, release).wait()
 
@@ -307,7 +323,8 @@ class Caller:
             try:
                 with opening.scope:
                     wire = self._wire(call, limits, limit)
-                    opened = await transport.open(wire, limit, limits.between_bytes, opening.connected)
+                    opening_it = transport.open(wire, limit, limits.between_bytes, opening.connected)
+                    opened = await (self._watched(call, opening_it, resends=number - 1) if self._is_watched() else opening_it)
             finally:
                 self.connection.openings.discard(opening)
             if owned.is_abandoned and isinstance(opened, OpenStream):
@@ -333,11 +350,34 @@ class Caller:
                 leave()
         return self.judged(call, answer)
 
-    async def exchange(self, transport: Transport, call: Call, limits: Limits, limit: float) -> Verdict:
-        """Send one request, or the same once more if its answer contradicts it, within ``limit`` seconds. Runs in an owned task."""
+    async def exchange(
+        self,
+        transport: Transport,
+        call: Call,
+        limits: Limits,
+        limit: float,
+        *,
+        resends: int = 0,
+        causes: Sequence[object] | None = None,
+        is_awaited: bool = True,
+    ) -> Verdict:
+        """Send one request, or the same once more if its answer contradicts it, within ``limit`` seconds. Runs in an owned task.
+
+        Args:
+            transport: Sends it.
+            call: What to send.
+            limits: The limits of its kind.
+            limit: Seconds that all of it may take.
+            resends: How many requests for the same failed before it; for observers, as is the rest.
+            causes: Where the events were handed over, of a request for several calls.
+            is_awaited: Whether those who handed them over wait.
+        """
         clock = self.policy.backoff.clock
         end = clock() + limit
-        verdict = self.judged(call, await transport.exchange(self._wire(call, limits, limit), limit))
+        answer: Awaitable[Reply | Failure] = transport.exchange(self._wire(call, limits, limit), limit)
+        if self._is_watched():
+            answer = self._watched(call, answer, resends=resends, causes=causes, is_awaited=is_awaited)
+        verdict = self.judged(call, await answer)
         doubts = self.connection.doubts
         if verdict.error is not None or not doubts.sends_again(verdict.doubt):
             return verdict
@@ -348,12 +388,48 @@ class Caller:
         if limit <= 0:
             message = f"Amplitude answered 200, but the answer contradicts the upload ({verdict.doubt})"
             return Verdict(error=UnexpectedResponseError(message, status=200), outcome="unknown", may_retry=True)
-        again = self.judged(call, await transport.exchange(self._wire(call, limits, limit), limit))
+        answer = transport.exchange(self._wire(call, limits, limit), limit)
+        if self._is_watched():
+            answer = self._watched(call, answer, resends=resends + 1, causes=causes, is_awaited=is_awaited)
+        again = self.judged(call, await answer)
         if again.error is not None:
             # The first answer may have been true.
             return again._replace(outcome="unknown")
         doubts.confirmed(again.doubt)
         return again
+
+    def _is_watched(self) -> bool:
+        return self.connection.observer is not None or _LOG.isEnabledFor(logging.DEBUG)
+
+    async def _watched(
+        self,
+        call: Call,
+        answering: Awaitable[AnswerT],
+        *,
+        resends: int,
+        causes: Sequence[object] | None = None,
+        is_awaited: bool = True,
+    ) -> AnswerT:
+        """Wait for the answer to a request, and tell the log and the observer of both."""
+        endpoint = self._endpoint(call)
+        observer = self.connection.observer
+        began = time.perf_counter()
+        if observer is None:
+            answer = await answering
+        else:
+            path = f"{endpoint.prefix}{call.path}"
+            sent = Sent(asked(call), endpoint.origin, path, call.query, call.events, resends, causes, is_awaited)
+            with observer.sending(sent) as watch:
+                answer = await answering
+                if isinstance(answer, OpenStream):
+                    watch.answered(answer.status, None)
+                else:
+                    watch.answered(None if isinstance(answer, Failure) else answer.status, self.judged(call, answer).error)
+        if _LOG.isEnabledFor(logging.DEBUG):
+            said = answer.kind if isinstance(answer, Failure) else answer.status
+            took = (time.perf_counter() - began) * 1000
+            _LOG.debug("%s %s%s: %s after %.0f ms, attempt %d", call.method, endpoint.origin, call.route, said, took, resends + 1)
+        return answer
 
     def judged(self, call: Call, answer: Reply | Failure) -> Verdict:
         """Say what one attempt came to."""
@@ -424,6 +500,11 @@ def _unusable(expired: AuthenticationError) -> ResponseError:
         outcome=expired.outcome,
         request=expired.request,
     )
+
+
+def asked(call: Call) -> Asked:
+    """Say for an observer what a call asks for."""
+    return Asked(call.api, call.kind, call.method, call.route)
 
 
 def _nothing() -> None:

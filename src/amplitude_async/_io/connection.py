@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from amplitude_async._io.gate import Gate
+    from amplitude_async._io.observing import Observer
     from amplitude_async._io.sharing import Sharing
     from amplitude_async._io.streams import Opening, Stream
     from amplitude_async._io.transport.door import Transport
@@ -94,6 +95,7 @@ class Connection:
         self.budget = RetryBudget()
         self.sharing: Sharing | None = None
         self._gate: Gate | None = None
+        self.observer: Observer | None = None
         self.before_closing: list[Callable[[float], Awaitable[object]]] = []
         """What else ends with the connection, and first: outboxes, shared requests."""
         self._home: object = None

@@ -78,6 +78,7 @@ class Parcel:
         "answer",
         "caller",
         "carried",
+        "cause",
         "count",
         "deadline",
         "events",
@@ -103,8 +104,11 @@ class Parcel:
         partition: Partition,
         deadline: float,
         signal: Signal,
+        cause: object,
     ) -> None:
         self.caller = caller
+        self.cause = cause
+        """What stands for the call at the connection's observer."""
         self.events = events
         self.partition = partition
         self.deadline = deadline
@@ -225,9 +229,11 @@ class Sharing:
         """
         partition = self._partition(caller, options)
         deadline = caller.policy.backoff.clock() + partition.limits.call
+        observer = self._connection.observer
+        cause = None if observer is None else observer.cause()
         parcels: list[Parcel] = []
         for part in parts:
-            parcel = Parcel(caller, events, part, partition, deadline, self._new_signal())
+            parcel = Parcel(caller, events, part, partition, deadline, self._new_signal(), cause)
             parcels.append(parcel)
             self._queue.add(parcel)
             self._waiting.add(parcel)
@@ -405,7 +411,8 @@ class Sharing:
                 failure = Failure("timeout", is_sent=False, reason="the time for the whole call is over")
                 verdict = caller.judged(call, failure)
             else:
-                verdict = await caller.exchange(transport, call, partition.limits, limit)
+                resends, causes = (0, None) if self._connection.observer is None else _seen(part)
+                verdict = await caller.exchange(transport, call, partition.limits, limit, resends=resends, causes=causes)
             sifted = sifter.take(verdict)
             self._apply(flight, sifted, verdict, len(part))
             if sifted.kind == "failed":
@@ -501,6 +508,12 @@ class Sharing:
         for parcel in tuple(self._waiting):
             if not parcel.is_in_flight:
                 self._end_attempt(parcel, _CLOSED)
+
+
+def _seen(part: Iterable[Posted]) -> tuple[int, list[object]]:
+    """Return what an observer is told of a request: how often the most unlucky of its calls was tried, and its calls."""
+    parcels = dict.fromkeys(posted.parcel for posted in part)
+    return max(len(parcel.verdicts) for parcel in parcels), [parcel.cause for parcel in parcels]
 
 
 def _together(parcels: Sequence[Parcel], count: int) -> Shared:

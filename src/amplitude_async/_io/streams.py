@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from amplitude_async._io.observing import Asked
 from amplitude_async._protocol.verdict import finished, judge
 from amplitude_async.errors import ClosedError
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from amplitude_async._io.tasks import OwnedTask
     from amplitude_async._io.transport.answers import OpenStream
     from amplitude_async._protocol.call import Call
-    from amplitude_async.errors import RequestSummary
+    from amplitude_async.errors import AmplitudeError, RequestSummary
 
 __all__ = ["Opening", "Stream"]
 
@@ -60,6 +61,8 @@ class Stream:
         self.request = request
         self._closing: OwnedTask[None] | None = None
         self._leave = leave
+        observer = connection.observer
+        self._watch = None if observer is None else observer.downloading(Asked(call.api, call.kind, call.method, call.route))
         connection.keep(self)
 
     def __repr__(self) -> str:
@@ -87,17 +90,27 @@ class Stream:
             self.close_soon()
             raise
         if isinstance(chunk, bytes):
+            if self._watch is not None:
+                self._watch.received(len(chunk))
             return chunk
+        error = None if chunk is None else finished([judge(self._call, chunk, now=0.0, secrets=tuple)], self._call, self.request)
+        self.close_soon(error)
         await self.aclose()
-        if chunk is None:
+        if error is None:
             return None
-        raise finished([judge(self._call, chunk, now=0.0, secrets=tuple)], self._call, self.request)
+        raise error
 
-    def close_soon(self) -> None:
-        """Have the connection closed by a task of the library, without waiting for it. Safe to call again."""
+    def close_soon(self, error: AmplitudeError | None = None) -> None:
+        """Have the connection closed by a task of the library, without waiting for it. Safe to call again.
+
+        Args:
+            error: What ended it, if anything did; for observers.
+        """
         opened, self._opened = self._opened, None
         if opened is None:
             return
+        if self._watch is not None:
+            self._watch.ended(error)
         self._connection.drop(self)
         if self._leave is not None:
             self._leave()

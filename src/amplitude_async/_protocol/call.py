@@ -79,11 +79,29 @@ class Call(NamedTuple):
         # Queries and bodies hold users' data: they are in no text form.
         return f"<Call {self.method} {self.path}>"
 
+    @property
+    def route(self) -> str:
+        """The path with its names and ids left open; ``""`` for a link, whose path is somebody else's."""
+        if self.link is not None:
+            return ""
+        return self.path.template if isinstance(self.path, FilledPath) else self.path
+
+
+class FilledPath(str):
+    """A path that knows the template it was made of."""
+
+    __slots__ = ("template",)
+
+    template: str
+
 
 def path_of(template: str, *segments: str) -> str:
     """Return a path with its ``{}`` filled in, so that nothing in a name or id can change its structure."""
     # A lone "." or ".." would be taken out on the way, and quote() leaves dots alone.
-    return template.format(*(quote(segment, safe="") if segment.strip(".") else segment.replace(".", "%2E") for segment in segments))
+    quoted = (quote(segment, safe="") if segment.strip(".") else segment.replace(".", "%2E") for segment in segments)
+    path = FilledPath(template.format(*quoted))
+    path.template = template
+    return path
 
 
 def read_json(body: bytes) -> Any:  # noqa: ANN401 - this is where JSON enters

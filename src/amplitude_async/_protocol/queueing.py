@@ -239,8 +239,8 @@ class Queue(Generic[B]):
                 self._forget(identity)
 
     def heads(self) -> list[B]:
-        """Return what is first in each line; what has waited longest is among it."""
-        lines = (*self._own.values(), self._line)
+        """Return what is first in each line; what has waited longest is among it. Safe from any thread: it looks at copies."""
+        lines = (tuple(line) for line in (*tuple(self._own.values()), self._line))
         return [head for line in lines if (head := next((block for block in line if not block.is_withdrawn), None)) is not None]
 
     def waiting(self) -> list[B]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from amplitude_async.delivery.hooks import Setback
     from amplitude_async.delivery.opening import Durability
     from amplitude_async.delivery.receipts import Receipt
+    from amplitude_async.resources.before_send import Sieve
 
 __all__ = ["MOST_LINGER", "OutboxOptions", "choose"]
 
@@ -46,6 +47,7 @@ class OutboxOptions(NamedTuple):
     capacity: Capacity
     on_delivery: Callable[[Sequence[Receipt]], object] | None
     on_setback: Callable[[Setback], object] | None
+    before_send: Sieve | None = None
 
     @property
     def is_durable(self) -> bool:
@@ -67,6 +69,7 @@ def choose(  # noqa: PLR0913 - the settings of one object
     linger: float,
     on_delivery: Callable[[Sequence[Receipt]], object] | None,
     on_setback: Callable[[Setback], object] | None,
+    before_send: Sieve | None = None,
 ) -> OutboxOptions:
     """Return the options of an outbox, checked and with defaults filled in.
 
@@ -109,6 +112,7 @@ def choose(  # noqa: PLR0913 - the settings of one object
         capacity=capacity,
         on_delivery=on_delivery,
         on_setback=on_setback,
+        before_send=before_send,
     )
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 import anyio
 
+from amplitude_async._io.observing import OutboxFigures
 from amplitude_async.delivery.courier import Courier
 from amplitude_async.delivery.hooks import Hook, Setback
 from amplitude_async.delivery.ledger import CLOSED, OVERFLOW, Entry, Ledger, Settlement
@@ -115,6 +116,9 @@ class Clerk:
     async def begin_put(self, receipt: Receipt, timeout: float | None) -> None:  # noqa: ASYNC109 - as above
         """Find room, and accept the event or send it to the disk."""
         self.refuse_if_closed()
+        if receipt.settlement is not None:
+            self._book(receipt, receipt.settlement)
+            return
         if self.room.is_wanted or not self.has_room(receipt.size):
             if self.ledger.capacity.overflow != "block":
                 self._overflow(receipt)
@@ -154,6 +158,9 @@ class Clerk:
 
     def put_nowait(self, receipt: Receipt) -> Receipt:
         """Take an event on now, or apply the policy for what does not fit in."""
+        if receipt.settlement is not None:
+            self._book(receipt, receipt.settlement)
+            return receipt
         if self.room.is_wanted or not self.has_room(receipt.size):
             self._overflow(receipt)
             if receipt.settlement is not None:
@@ -173,13 +180,17 @@ class Clerk:
                 return
         if overflow in {"drop_oldest", "drop_newest"}:
             # With drop_oldest only if all others are in flight, or on their way to the disk or from it: this one is the oldest then.
-            self.ledger.accept(receipt)
-            self.ledger.settle((receipt,), Settlement("dropped", OVERFLOW))
-            self._after_settling((receipt,))
+            self._book(receipt, Settlement("dropped", OVERFLOW))
             return
         self.ledger.refuse()
         message = "The outbox is full; the event was not accepted."
         raise OutboxFull(message)
+
+    def _book(self, receipt: Receipt, settlement: Settlement) -> None:
+        """Enter an event into the books that goes nowhere: it was accepted, and settled at once."""
+        self.ledger.accept(receipt)
+        self.ledger.settle((receipt,), settlement)
+        self._after_settling((receipt,))
 
     def take_on(self, receipt: Receipt) -> None:
         """Accept an event for which there is room."""
@@ -335,6 +346,15 @@ class Clerk:
             hooks_failed=self._delivery_hook.failed + self._setback_hook.failed,
             hooks_skipped=self._delivery_hook.skipped + self._setback_hook.skipped,
         )
+
+    def figures(self) -> OutboxFigures:
+        """Return the figures that an observer is given, which may ask from any thread while the event loop goes on."""
+        ledger, courier = self.ledger, self.courier
+        settled: dict[tuple[str, str], int] = {(status, reason): count for (status, reason), count in dict(ledger.reasons).items()}
+        settled["delivered", ""] = ledger.counts["delivered"]
+        oldest = min((entry.accepted_ms for entry in (*courier.queue.heads(), *courier.airborne())), default=None)
+        age = None if oldest is None else max((self._now_ms() - oldest) / 1000, 0.0)
+        return OutboxFigures(ledger.pending, ledger.bytes, age, settled)
 
     def report(self) -> OutboxReport:
         """Return what became of everything."""

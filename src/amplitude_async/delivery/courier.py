@@ -263,7 +263,11 @@ class Courier:
             self.requests += 1
             self.retries += is_retry
             call = upload_call([entry.body for entry in part], (), self._options, endpoint=self._endpoint, compress=self._compress)
-            verdict = await self._caller.exchange(transport, call, limits, limits.attempt)
+            observer = self._caller.connection.observer
+            causes = () if observer is None else [entry.cause for entry in part]
+            verdict = await self._caller.exchange(
+                transport, call, limits, limits.attempt, resends=self._failures, causes=causes, is_awaited=False
+            )
             if self._is_stopped:
                 # Whatever it was, the books are closed; Amplitude removes what comes again.
                 return
@@ -392,7 +396,8 @@ class Courier:
 
     def airborne(self) -> list[Entry]:
         """Return the events in flight: sent, and not answered."""
-        return [entry for flight in self._flights if flight.batch for entry in flight.batch.blocks if entry.settlement is None]
+        flights = tuple(self._flights)
+        return [entry for flight in flights if flight.batch for entry in flight.batch.blocks if entry.settlement is None]
 
 
 class _Flight:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from amplitude_async.errors import AmplitudeError
 
 __all__ = [
+    "BEFORE_SEND",
     "CLOSED",
     "DAMAGED",
     "DEDUPE_WINDOW",
@@ -45,6 +46,7 @@ ASIDE_SHARE: Final = 4
 """The part of a memory outbox's room, as a divisor, that set-aside events may take beside it."""
 
 OVERFLOW: Final = "overflow"
+BEFORE_SEND: Final = "before_send"
 CLOSED: Final = "closed"
 TOO_OLD: Final = "too_old"
 DEDUPE_WINDOW: Final = "dedupe_window_passed"
@@ -121,6 +123,7 @@ class Entry(_Struct, gc=False, eq=False):
     serial: int = 0
     disk: OnDisk | None = None
     waiters: list[Callable[[], None]] | None = None
+    cause: object = None
     is_in_flight: bool = False
     is_paused: bool = False
     is_withdrawn: bool = False

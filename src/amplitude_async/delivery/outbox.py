@@ -11,16 +11,18 @@ import contextlib
 import logging
 import os
 import weakref
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 from amplitude_async._io.chance import now_ms as real_now_ms
 from amplitude_async._io.chance import stamp
 from amplitude_async.delivery.clerk import DISK_SECONDS, Clerk
+from amplitude_async.delivery.ledger import BEFORE_SEND, Settlement
 from amplitude_async.delivery.receipts import OutboxReport, OutboxStats, Receipt
 from amplitude_async.delivery.threads import ThreadDoor
 from amplitude_async.errors import ConfigurationError, InvalidEventError, OutboxClosed, OutboxError
 from amplitude_async.events import as_list
-from amplitude_async.resources.ingestion import encode_event
+from amplitude_async.resources.ingestion import encode_event, encode_let_through
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from amplitude_async._io.caller import Caller
+    from amplitude_async._io.observing import OutboxFigures
     from amplitude_async.delivery.adopting import Adopter
     from amplitude_async.delivery.choosing import OutboxOptions
     from amplitude_async.delivery.ledger import Ledger
@@ -53,6 +56,8 @@ class Outbox:
 
     def __init__(self, caller: object, defaults: Defaults, options: OutboxOptions, *, now_ms: Callable[[], int] = real_now_ms) -> None:
         self._caller = cast("Caller", caller)
+        self._connection = self._caller.connection
+        self._sieve = options.before_send
         self._defaults = defaults
         self._options = options
         self._most_events = options.endpoint.max_events
@@ -65,6 +70,7 @@ class Outbox:
 
     def _start_empty(self) -> None:
         self._clerk = Clerk(self._caller, self._options, self._now_ms)
+        self._figures = partial(_figures_of, weakref.ref(self._clerk))
         # What every put_nowait() looks at.
         self._ledger = self._clerk.ledger
         self._room = self._clerk.room
@@ -151,6 +157,9 @@ class Outbox:
         self._caller.connection.before_closing.insert(0, self._close_with_client)
         where = os.fspath(self._options.path or self._options.folder or "")
         self._finalizer = weakref.finalize(self, _left_open, self._ledger, os.getpid(), str(where))
+        if self._connection.observer is not None:
+            name = os.path.basename(os.fspath(self._options.path or self._options.folder or "memory"))  # noqa: PTH119 - of a text
+            self._connection.observer.outbox_opened(str(name), self._figures)
 
     def _is_ready(self) -> bool:
         """Say whether it is open, here.
@@ -237,7 +246,7 @@ class Outbox:
         if not is_here:
             self._enter()
         receipt = self._packed(event, "event")
-        if self._shelf is not None or self._room.is_wanted or not self._ledger.admit(receipt):
+        if receipt.settlement is not None or self._shelf is not None or self._room.is_wanted or not self._ledger.admit(receipt):
             return self._clerk.put_nowait(receipt)
         # The usual case, in as few steps as there are: it fits into memory.
         self._enqueue(receipt)
@@ -346,8 +355,20 @@ class Outbox:
         if type(item) is not dict and not hasattr(item, "items"):
             message = f"give one mapping, not {type(item).__name__}"
             raise InvalidEventError(message, path=path, argument=path)
-        body, insert_id, identity = encode_event(item, path, self._defaults, stamp)
-        return Receipt(body, identity, insert_id, self._now_ms(), len(body) + 1)
+        if self._sieve is None:
+            body, insert_id, identity = encode_event(item, path, self._defaults, stamp)
+        else:
+            passed = self._sieve.let_through(item, path, self._defaults)
+            if passed is None:
+                # Settled before it is in the books, which only the event loop's own thread may touch.
+                left_out = Receipt(b"", "", str(item.get("insert_id") or ""), self._now_ms(), 0)
+                left_out.settlement = Settlement("dropped", BEFORE_SEND)
+                return left_out
+            body, insert_id, identity = encode_let_through(passed, path, stamp)
+        receipt = Receipt(body, identity, insert_id, self._now_ms(), len(body) + 1)
+        if self._connection.observer is not None:
+            receipt.cause = self._connection.observer.cause()
+        return receipt
 
     # Figures, and waiting for the end
 
@@ -418,6 +439,8 @@ class Outbox:
             self._caller.connection.before_closing.remove(self._close_with_client)
         if self._finalizer is not None:
             self._finalizer.detach()
+        if self._connection.observer is not None:
+            self._connection.observer.outbox_closed(self._figures)
         return self._clerk.report()
 
     # What was set aside
@@ -499,6 +522,12 @@ def _group_event(item: Mapping[str, Any]) -> dict[str, Any]:
             raise InvalidEventError(message, path=f"identification.{name}", argument="identification")
     groups = {str(event.pop("group_type")): event.pop("group_value")}
     return {**event, "event_type": "$groupidentify", "groups": groups}
+
+
+def _figures_of(reference: weakref.ref[Clerk]) -> OutboxFigures | None:
+    """Return the figures of an outbox; ``None`` when it is gone."""
+    clerk = reference()
+    return None if clerk is None else clerk.figures()
 
 
 def _left_open(ledger: Ledger, pid: int, where: str) -> None:

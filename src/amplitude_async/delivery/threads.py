@@ -93,6 +93,8 @@ class ThreadDoor:
                 continue
             if clerk.is_closed:
                 future.set_exception(OutboxClosed("The outbox is closed; make a new one."))
+            elif receipt.settlement is not None:
+                future.set_result(clerk.put_nowait(receipt))
             elif clerk.shelf is None and not clerk.room.is_wanted and clerk.has_room(receipt.size):
                 clerk.take_on(receipt)
                 future.set_result(receipt)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from amplitude_async.exporting.plan import Plan, Window
 
 __all__ = ["Answer", "Download", "Downloads", "Opener", "is_page", "window_call"]
+
+_LOG: Final = logging.getLogger("amplitude_async.export")
 
 SIGNATURES: Final = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x06\x06")
 """How a zip begins: with a member, or, empty, with its end record, which may be a zip64 one."""
@@ -167,6 +170,7 @@ class Downloads:
                 message = "The export is closed; ask the client for a new one."
                 raise ClosedError(message)
             refusal: ResponseError | None = None
+            _LOG.debug("asking for %s to %s", window.start, window.end)
             try:
                 download = await self._opener.open(window_call(window))
             except NotFoundError as error:
@@ -174,6 +178,7 @@ class Downloads:
                     # Some other server's, or of another path: it says nothing about events.
                     raise
                 self.empty = error.with_traceback(None)
+                _LOG.debug("%s to %s has no data", window.start, window.end)
                 continue
             except (BadRequestError, ServerError) as error:
                 refusal = error.with_traceback(None)
@@ -193,6 +198,9 @@ class Downloads:
         if not is_too_slow and isinstance(refusal, ServerError):
             raise refusal
         if self._plan.too_large(window) or (is_too_slow and self._plan.may_repeat(window)):
+            _LOG.info(
+                "%s to %s is too much for one answer (status %d); it is asked for in parts", window.start, window.end, refusal.status
+            )
             return
         raise _too_large(window, refusal)
 

@@ -376,6 +376,15 @@ def _day_times(funnel: Mapping[str, Any], name: str) -> Sequence[Any]:
     return () if times is None else _optional(_mapping(times, name), "series")
 
 
+def _first_days(series: Mapping[str, Any], values: Mapping[str, Any]) -> Iterable[str]:
+    """Return the dates of a series in its order, and those of its values that it does not list."""
+    dates = _optional(series, "dates")
+    if all(isinstance(day, str) for day in dates):
+        return dict.fromkeys(chain(dates, values))
+    message = "dates holds something that is no text"
+    raise ValueError(message)
+
+
 _CELL: Final = ("interval", "users", "outof", "share", "incomplete", "cohort")
 
 
@@ -397,7 +406,7 @@ def _retention(data: object) -> Columns:
         for labels, each in zip(metas, series, strict=False):
             one = _mapping(each, "a series")
             values = _mapping(one.get("values"), "values")
-            for day in dict.fromkeys(chain(_optional(one, "dates"), values)):
+            for day in _first_days(one, values):
                 for cell in _cells(_items(values.get(day, ()), "values")):
                     yield {**labels, "date": day, **cell}
 
@@ -423,7 +432,7 @@ def _revenue_ltv(data: object) -> Columns:
         for label, each in zip(labels, series, strict=False):
             one = _mapping(each, "a series")
             values = _mapping(one.get("values"), "values")
-            for first in dict.fromkeys(chain(_optional(one, "dates"), values)):
+            for first in _first_days(one, values):
                 numbers = _mapping(values.get(first, {}), "values")
                 after = sorted((int(found[1]), name) for name in numbers if (found := _AFTER.fullmatch(str(name))))
                 further = {name: value for name, value in numbers.items() if not _AFTER.fullmatch(str(name))}

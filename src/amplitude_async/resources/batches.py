@@ -12,7 +12,7 @@ from amplitude_async._protocol.codec import decode
 from amplitude_async._protocol.uploads import BATCH, upload_call
 from amplitude_async._protocol.verdict import Verdict, copied, fate_of, pause_after, sift
 from amplitude_async.errors import AmplitudeError, BadRequestError, PayloadTooLargeError, RateLimitedError
-from amplitude_async.resources.ingestion import encoded_options, ids_of, pack_events, split, summed_up
+from amplitude_async.resources.ingestion import encoded_options, ids_of, nothing_sent, pack_kept, split, summed_up, with_dropped
 from amplitude_async.resources.jobs import deadline_in
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from amplitude_async._protocol.call import Call
     from amplitude_async.events import Defaults
+    from amplitude_async.resources.before_send import Sieve
     from amplitude_async.resources.ingestion import Packed, TrackResult
     from amplitude_async.resources.runner import Runner
 
@@ -133,11 +134,14 @@ async def batch(
     defaults: Defaults,
     stamp: Callable[[], tuple[str, int]],
     timeout: float | None,  # noqa: ASYNC109 - a limit for several requests
+    sieve: Sieve | None = None,
 ) -> TrackResult:
     """Upload a large list of events; see :meth:`amplitude_async.AsyncAmplitude.batch`."""
     deadline = None if timeout is None else deadline_in(runner, timeout)
-    packed = pack_events(events, defaults=defaults, stamp=stamp)
+    packed, kept = pack_kept(events, defaults=defaults, stamp=stamp, sieve=sieve)
     chosen = encoded_options(options)
+    if not packed:
+        return nothing_sent(kept)
     delivery = _Delivery(packed)
     waits = 0
     while delivery.pending or delivery.held:
@@ -165,9 +169,9 @@ async def batch(
             delivery.answers.append(answer)
             delivery.delivered += part
     if delivery.failed:
-        raise summed_up(sorted(delivery.delivered), dict(sorted(delivery.failed.items())), packed)
+        raise summed_up(sorted(delivery.delivered), dict(sorted(delivery.failed.items())), packed, kept)
     result: TrackResult = delivery.answers[-1]
     if len(delivery.answers) > 1:
         # Each request counted its own; the call's count is theirs together.
         result["events_ingested"] = len(packed)
-    return result
+    return with_dropped(result, kept)

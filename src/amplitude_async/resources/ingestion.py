@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypedDict
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NotRequired, Protocol, TypedDict
 from urllib.parse import quote
 
 from msgspec import UNSET
@@ -27,28 +27,35 @@ from amplitude_async.errors import (
     PayloadTooLargeError,
 )
 from amplitude_async.events import INHERITED, Defaults, as_list, has_unrepeatable_operation, prepare, prepare_usual
+from amplitude_async.resources.before_send import NO_DEFAULTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from amplitude_async.errors import Outcome
+    from amplitude_async.resources.before_send import Sieve
     from amplitude_async.resources.runner import Sender
 
 __all__ = [
+    "Kept",
     "Packed",
     "Sharer",
     "TrackResult",
     "deliver",
     "encode_event",
+    "encode_let_through",
     "encoded_options",
     "group_identify",
     "identify",
     "ids_of",
+    "nothing_sent",
     "pack_event",
     "pack_events",
+    "pack_kept",
     "split",
     "summed_up",
     "track",
+    "with_dropped",
 ]
 
 MAX_EVENT_BYTES: Final = 999_000
@@ -64,13 +71,15 @@ class TrackResult(TypedDict):
     """What Amplitude says of an upload.
 
     ``code`` is 200; ``server_upload_time`` is in ms since the epoch; ``payload_size_bytes`` is the size of the (last) request;
-    ``events_ingested`` is the number of this call's events.
+    ``events_ingested`` is the number of this call's events that Amplitude took. ``events_dropped`` is there if ``before_send`` dropped
+    any. If it dropped all of them nothing was sent: the other numbers are 0 then, ``code`` too.
     """
 
     code: int
     server_upload_time: int
     payload_size_bytes: int
     events_ingested: int
+    events_dropped: NotRequired[int]
 
 
 class Outcomes(Protocol):
@@ -183,9 +192,87 @@ def encode_event(
     return body, str(event["insert_id"]), str(identity)
 
 
-def _pack_identifications(items: list[Mapping[str, Any]], defaults: Defaults) -> list[Packed]:
-    packed: list[Packed] = []
+def encode_let_through(item: Mapping[str, Any], path: str, stamp: Callable[[], tuple[str, int]]) -> tuple[bytes, str, str]:
+    """Check and encode an event that ``before_send`` let through: it has all it inherits already, unless that was taken out."""
+    token = INHERITED.set(None)
+    try:
+        return encode_event(item, path, NO_DEFAULTS, stamp)
+    finally:
+        INHERITED.reset(token)
+
+
+class Kept(NamedTuple):
+    """What a ``before_send`` left of a call's items.
+
+    Attributes:
+        items: Those that are sent.
+        positions: Where each of them stood in the caller's list.
+        dropped: Where those stood that are not sent.
+    """
+
+    items: list[Mapping[str, Any]]
+    positions: Sequence[int]
+    dropped: Sequence[int] = ()
+
+
+def _keep(sieve: Sieve | None, items: list[Mapping[str, Any]], name: str, defaults: Defaults, event_type: str = "") -> Kept:
+    """Let items pass the user's function.
+
+    Args:
+        sieve: It.
+        items: The caller's.
+        name: What they are called in errors.
+        defaults: The client's ids.
+        event_type: What tells identifications apart, which have none of their own.
+    """
+    if sieve is None:
+        return Kept(items, range(len(items)))
+    kept: list[Mapping[str, Any]] = []
+    positions: list[int] = []
+    dropped: list[int] = []
     for index, item in enumerate(items):
+        shown = {**item, "event_type": event_type} if event_type else item
+        passed = sieve.let_through(shown, f"{name}[{index}]", defaults, inherits=not event_type)
+        if passed is None:
+            dropped.append(index)
+            continue
+        if event_type:
+            passed = {key: value for key, value in passed.items() if key != "event_type"}
+        kept.append(passed)
+        positions.append(index)
+    return Kept(kept, positions, dropped)
+
+
+def pack_kept(
+    events: object, *, defaults: Defaults, stamp: Callable[[], tuple[str, int]], sieve: Sieve | None
+) -> tuple[list[Packed], Kept | None]:
+    """Check and encode events as :func:`pack_events` does, after they have passed the user's function if there is one."""
+    if sieve is None:
+        return pack_events(events, defaults=defaults, stamp=stamp), None
+    kept = _keep(sieve, as_list(events, name="events"), "events", defaults)
+    packed: list[Packed] = []
+    for index, item in zip(kept.positions, kept.items, strict=True):
+        body, insert_id, identity = encode_let_through(item, f"events[{index}]", stamp)
+        packed.append(Packed(body, len(body) + 1, insert_id, is_repeatable=True, identity=identity))
+    return packed, kept
+
+
+def nothing_sent(kept: Kept | None) -> TrackResult:
+    """Return the result of a call of whose events none was sent."""
+    nothing: TrackResult = {"code": 0, "server_upload_time": 0, "payload_size_bytes": 0, "events_ingested": 0}
+    return with_dropped(nothing, kept)
+
+
+def with_dropped(result: TrackResult, kept: Kept | None) -> TrackResult:
+    """Say in a result how many events were dropped, if any were."""
+    if kept is not None and kept.dropped:
+        result["events_dropped"] = len(kept.dropped)
+    return result
+
+
+def _pack_identifications(kept: Kept, defaults: Defaults) -> list[Packed]:
+    packed: list[Packed] = []
+    for index, item in zip(kept.positions, kept.items, strict=True):
         path = f"identifications[{index}]"
         prepared = prepare(item, path=path, defaults=defaults, needs_event_type=False, stamp=None)
         packed.append(_pack_identification(prepared, path))
@@ -202,9 +289,9 @@ def _pack_identification(item: Mapping[str, Any], path: str) -> Packed:
     return Packed(body, size, "", is_repeatable=not has_unrepeatable_operation(item))
 
 
-def _pack_groups(items: list[Mapping[str, Any]]) -> list[Packed]:
+def _pack_groups(kept: Kept) -> list[Packed]:
     packed: list[Packed] = []
-    for index, item in enumerate(items):
+    for index, item in zip(kept.positions, kept.items, strict=True):
         path = f"identifications[{index}]"
         for name in ("group_type", "group_value"):
             if item.get(name) is None or item.get(name) == "":
@@ -234,6 +321,7 @@ async def deliver(
     build: Callable[[list[Packed]], Call],
     *,
     deadline: float | None,
+    kept: Kept | None = None,
 ) -> list[Any]:
     """Send every part; take refused items out, halve what is refused without a reason, and say what became of each.
 
@@ -243,6 +331,7 @@ async def deliver(
         parts: Their positions, dealt out to requests.
         build: Describes a request.
         deadline: When all of it has to be over; ``None``: each request has the limits of its kind.
+        kept: Where they stood in the caller's list, if not all of it is sent.
 
     Raises:
         PartialDeliveryError: Some were accepted, some were not.
@@ -276,7 +365,7 @@ async def deliver(
                     failed |= dict.fromkeys(rest, copied(error, ids_of(packed[index] for index in rest), "not_sent"))
                 break
     if failed:
-        raise summed_up(sorted(delivered), dict(sorted(failed.items())), packed)
+        raise summed_up(sorted(delivered), dict(sorted(failed.items())), packed, kept)
     return answers
 
 
@@ -293,7 +382,9 @@ def ids_of(items: Iterable[Packed]) -> list[str]:
     return [item.insert_id for item in items if item.insert_id]
 
 
-def summed_up(delivered: list[int], failed: dict[int, AmplitudeError], packed: Sequence[Packed]) -> AmplitudeError:
+def summed_up(
+    delivered: list[int], failed: dict[int, AmplitudeError], packed: Sequence[Packed], kept: Kept | None = None
+) -> AmplitudeError:
     """Return the error of a list that was not delivered whole: the error itself if none was, else a PartialDeliveryError."""
     first = next(iter(failed.values()))
     insert_ids = ids_of(packed[index] for index in failed)
@@ -304,12 +395,14 @@ def summed_up(delivered: list[int], failed: dict[int, AmplitudeError], packed: S
         first.insert_ids = tuple(insert_ids)
         first.outcome = outcome
         return first
-    message = f"{len(delivered)} of {len(packed)} were accepted; position {next(iter(failed))} failed: {first}"
+    places = range(len(packed)) if kept is None else kept.positions
+    message = f"{len(delivered)} of {len(packed)} were accepted; position {places[next(iter(failed))]} failed: {first}"
     # The answer was about a whole request; each position's error is about its own event.
-    own = {index: copied(error, ids_of((packed[index],)), error.outcome) for index, error in failed.items()}
-    return PartialDeliveryError(
-        message, delivered=delivered, failed=own, outcome=outcome, insert_ids=insert_ids, request=first.request
-    )
+    own = {places[index]: copied(error, ids_of((packed[index],)), error.outcome) for index, error in failed.items()}
+    taken = [places[index] for index in delivered]
+    partial = PartialDeliveryError(message, delivered=taken, failed=own, outcome=outcome, insert_ids=insert_ids, request=first.request)
+    partial.dropped = () if kept is None else tuple(kept.dropped)
+    return partial
 
 
 async def track(
@@ -320,6 +413,7 @@ async def track(
     defaults: Defaults,
     stamp: Callable[[], tuple[str, int]],
     sharer: Sharer | None = None,
+    sieve: Sieve | None = None,
 ) -> TrackResult:
     """Upload events; see :meth:`amplitude_async.AsyncAmplitude.track`.
 
@@ -330,26 +424,29 @@ async def track(
         defaults: The client's ids.
         stamp: Gives an insert id and the time in ms.
         sharer: Sends them in requests that other calls may share, in place of the runner.
+        sieve: The user's function, which they pass before.
     """
-    packed = pack_events(events, defaults=defaults, stamp=stamp)
+    packed, kept = pack_kept(events, defaults=defaults, stamp=stamp, sieve=sieve)
     chosen = encoded_options(options)
+    if not packed:
+        return nothing_sent(kept)
     parts = [[0]] if len(packed) == 1 else split(packed, max_count=HTTP_V2.max_events, max_bytes=HTTP_V2.max_bytes)
     if sharer is not None:
         shared = await sharer.share(packed, parts, chosen)
         if shared.failed:
-            raise summed_up(list(shared.delivered), dict(sorted(shared.failed.items())), packed)
+            raise summed_up(list(shared.delivered), dict(sorted(shared.failed.items())), packed, kept)
         taken: TrackResult = shared.answer  # type: ignore[assignment]  # all were delivered, so there is an answer
-        return taken
+        return taken if kept is None else with_dropped(taken, kept)
 
     def build(items: list[Packed]) -> Call:
         return upload_call([item.body for item in items], [item.insert_id for item in items], chosen)
 
-    answers = await deliver(runner, packed, parts, build, deadline=runner.deadline("ingestion"))
+    answers = await deliver(runner, packed, parts, build, deadline=runner.deadline("ingestion"), kept=kept)
     result: TrackResult = answers[-1]
     if len(answers) > 1:
         # Each request counted its own; the call's count is theirs together.
         result["events_ingested"] = len(packed)
-    return result
+    return with_dropped(result, kept)
 
 
 def encoded_options(options: object) -> bytes | None:
@@ -384,17 +481,22 @@ def _form_call(path: str, items: list[Packed]) -> Call:
     )
 
 
-async def identify(runner: Sender, identifications: object, *, defaults: Defaults) -> Any:  # noqa: ANN401 - text or JSON
+async def identify(runner: Sender, identifications: object, *, defaults: Defaults, sieve: Sieve | None = None) -> Any:  # noqa: ANN401 - text or JSON
     """Upload identifications; see :meth:`amplitude_async.AsyncAmplitude.identify`."""
-    packed = _pack_identifications(as_list(identifications, name="identifications"), defaults)
-    parts = split(packed, max_count=MAX_IDENTIFICATIONS, max_bytes=HTTP_V2.max_bytes)
-    deadline = runner.deadline("ingestion")
-    return (await deliver(runner, packed, parts, lambda items: _form_call("/identify", items), deadline=deadline))[-1]
+    kept = _keep(sieve, as_list(identifications, name="identifications"), "identifications", defaults, "$identify")
+    packed = _pack_identifications(kept, defaults if sieve is None else NO_DEFAULTS)
+    return await _identified(runner, "/identify", packed, kept)
 
 
-async def group_identify(runner: Sender, identifications: object) -> Any:  # noqa: ANN401 - text or JSON
+async def group_identify(runner: Sender, identifications: object, *, sieve: Sieve | None = None) -> Any:  # noqa: ANN401 - text or JSON
     """Upload group identifications; see :meth:`amplitude_async.AsyncAmplitude.group_identify`."""
-    packed = _pack_groups(as_list(identifications, name="identifications"))
+    kept = _keep(sieve, as_list(identifications, name="identifications"), "identifications", NO_DEFAULTS, "$groupidentify")
+    return await _identified(runner, "/groupidentify", _pack_groups(kept), kept)
+
+
+async def _identified(runner: Sender, path: str, packed: list[Packed], kept: Kept) -> Any:  # noqa: ANN401 - as above
+    if not packed:
+        return None
     parts = split(packed, max_count=MAX_IDENTIFICATIONS, max_bytes=HTTP_V2.max_bytes)
     deadline = runner.deadline("ingestion")
-    return (await deliver(runner, packed, parts, lambda items: _form_call("/groupidentify", items), deadline=deadline))[-1]
+    return (await deliver(runner, packed, parts, lambda items: _form_call(path, items), deadline=deadline, kept=kept))[-1]
