@@ -132,10 +132,11 @@ def test_the_sandbox_serves_until_ctrl_c(lone_cli: Cli) -> None:
 
 
 def test_the_sandbox_refuses_what_makes_no_sense(lone_cli: Cli, box: Sandbox) -> None:
-    """Another address than loopback, a port that is taken: one line and a code."""
+    """Another address than loopback, a port that is taken, no time zone: one line and a code."""
     lone_cli("sandbox", "--host", "0.0.0.0", "--port", "0", code=3)
     lone_cli("sandbox", "--port", box.url.rpartition(":")[2], code=10)
     lone_cli("sandbox", "--port", "99999", code=3)
+    lone_cli("sandbox", "--port", "0", "--timezone", "Nowhere/Land", code=3)
 
 
 def test_the_doctor_finds_nothing_wrong_with_what_is_right(cli: Cli) -> None:

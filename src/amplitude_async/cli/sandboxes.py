@@ -32,6 +32,7 @@ def sandbox(
     api_key: str = _KEY,
     secret_key: str = _KEY,
     store: Path | None = None,
+    timezone: str = "UTC",
     strict: bool = False,
     seed: int | None = None,
     days: int = 30,
@@ -49,6 +50,7 @@ def sandbox(
         api_key: Accepted API key; `sandbox`, if left out.
         secret_key: Accepted secret key; `sandbox`, if left out.
         store: SQLite file that keeps the data; memory, if left out.
+        timezone: The project's time zone, by its name; UTC, if left out.
         strict: Throttle, count costs, delay exports as Amplitude does.
         seed: Fill it with a shop of so many people.
         days: Over how many days, up to yesterday; 30, if left out.
@@ -65,6 +67,7 @@ def sandbox(
         raise ConfigurationError(message)
     box = Sandbox(
         strict=strict,
+        timezone=timezone,
         store=None if store is None else str(store),
         host=host,
         port=port,
