@@ -1,0 +1,15 @@
+"""``completion``: the script by which a shell completes commands and options."""
+
+from typing import Literal
+
+from amplitude_async.cli.printing import print_lines
+from amplitude_async.cli.program import make_app
+
+
+def completion(shell: Literal["bash", "zsh", "fish"], /) -> None:
+    """Print the completion script of a shell.
+
+    bash: `amplitude-async completion bash > ~/.local/share/bash-completion/completions/amplitude-async`;
+    zsh: into a file `_amplitude-async` on the `fpath`; fish: `~/.config/fish/completions/amplitude-async.fish`.
+    """
+    print_lines(make_app().generate_completion(shell=shell))

@@ -1,0 +1,210 @@
+"""The command as a whole: its help, its exit codes, its ends."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from amplitude_async._version import __version__
+from amplitude_async.cli.exits import EXITS
+from amplitude_async.cli.program import COMMANDS, FAMILIES, make_app
+
+from .conftest import finished, until
+
+if TYPE_CHECKING:
+    from amplitude_async.sandbox import Sandbox
+
+    from .conftest import Cli
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_help_names_every_command_and_loads_none(lone_cli: Cli) -> None:
+    """``--help`` is quick: no client, no HTTP library, no table of results is loaded for it."""
+    shown = lone_cli("--help").stdout
+    for command in COMMANDS:
+        assert re.search(rf"^│ {command.of or command.name} ", shown, re.MULTILINE), command
+    program = (
+        "import sys\nfrom amplitude_async.cli.program import main\nmain(['--help'])\n"
+        "loaded = {'httpx', 'anyio', 'msgspec', 'sqlite3', 'amplitude_async.client', 'amplitude_async.cli.charts'} & set(sys.modules)\n"
+        "assert not loaded, loaded\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60, capture_output=True)
+
+
+def test_importing_the_library_loads_nothing_of_the_command() -> None:
+    """Who only uses the library pays for no part of its command line."""
+    program = (
+        "import sys, amplitude_async\namplitude_async.AsyncAmplitude('key')\n"
+        "assert not [name for name in sys.modules if name.partition('.')[0] in {'cyclopts', 'rich'} or name.startswith('amplitude_async.cli.')]\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+def test_each_command_describes_itself(lone_cli: Cli) -> None:
+    """The help of every command tells what it does, and every argument and option has its words."""
+    calls = [[*filter(None, (command.of, command.name)), "--help"] for command in COMMANDS]
+    for (*words, _), shown in zip(calls, lone_cli.several(*calls), strict=True):
+        assert f"Usage: amplitude-async {' '.join(words)}" in shown
+        assert not re.findall(r"^│ (?:\*  )?(?:--[\w-]+|[A-Z_]+)(?: -\w)?(?: [A-Z.]+)? +│$", shown, re.MULTILINE), shown
+
+
+def test_every_family_has_commands() -> None:
+    """No family of commands is announced that has none, and none is there that is not announced."""
+    assert set(FAMILIES) == {command.of for command in COMMANDS} - {""}
+    assert make_app().name == ("amplitude-async",)
+
+
+def test_it_says_its_version(lone_cli: Cli) -> None:
+    """``--version`` prints the version of the library."""
+    assert lone_cli("--version").stdout.strip() == __version__
+
+
+BAD_INPUT = {
+    "Unknown command": ["nope"],
+    "requires an argument": ["export"],
+    "--user-idd": ["track", "x", "--user-idd", "y"],
+    "moods": ["segment", "x", "--metric", "moods"],
+    "no length of time": ["export", "--last", "7m", "raw"],
+    "Whom?": ["privacy", "delete"],
+    "not both": ["retention", "--range", "2026-05", "--last", "7d"],
+    "one of": ["segment", "x", "--json", "--csv"],
+    ".svg": ["segment", "x", "--plot", "x.gif"],
+    "two events": ["funnel", "one"],
+    "no option of track": ["track", "--nope"],
+    "above 0": ["import", "x", "--rate", "0"],
+}
+
+
+def test_bad_input_is_one_line_and_code_2(cli: Cli) -> None:
+    """Whatever is wrong with what was typed, it is said in one line, before anything is sent."""
+    for (says, call), (code, out, err) in zip(BAD_INPUT.items(), cli.ends(*BAD_INPUT.values()), strict=True):
+        assert (code, out) == (2, ""), (call, err)
+        assert says in err, call
+        assert len(err.strip().splitlines()) == 1
+        assert err.startswith("amplitude-async: ")
+    assert "search" in cli("users").stdout
+
+
+def test_errors_have_their_exit_codes(cli: Cli, box: Sandbox) -> None:
+    """Scripts can tell a wrong key from a missing one, from a refusal, from no connection, from too many requests."""
+    wrong = cli.env | {"AMPLITUDE_SECRET_KEY": "invented"}
+    right, cli.env = cli.env, wrong
+    cli("users", "search", "x", code=4)
+    cli.env = {name: value for name, value in right.items() if not name.startswith("AMPLITUDE_") or name == "AMPLITUDE_BASE_URL"}
+    assert "AMPLITUDE_API_KEY" in cli("users", "search", "x", code=3).stderr
+    cli.env = right | {"AMPLITUDE_BASE_URL": "http://127.0.0.1:9"}
+    cli("users", "search", "x", "--timeout", "2", code=8)
+    cli.env = right
+    with box.faults.during(status=500, path="/api/2/usersearch"):
+        cli("users", "search", "x", code=7)
+    with box.faults.during(status=429, path="/api/2/usersearch", headers={"Retry-After": "0"}):
+        cli("users", "search", "x", code=6)
+    cli("export", "2026-05-01", "one.zip", code=5)
+    assert cli("users", "search", "x").returncode == 0
+
+
+def test_no_key_is_shown_whatever_goes_wrong(cli: Cli) -> None:
+    """Errors of wrong keys name neither the key nor the secret."""
+    cli.env |= {"AMPLITUDE_API_KEY": "invented-key-1", "AMPLITUDE_SECRET_KEY": "invented-secret-2", "AMPLITUDE_LOG": "debug"}
+    for arguments in (["users", "search", "x"], ["track", "x", "--user-id", "user-12345"], ["export", "2026-05-01", "raw"]):
+        done = cli.start(*arguments)
+        code, out, err = finished(done)
+        assert code == 4, err
+        assert "invented" not in out + err
+
+
+def test_a_fault_of_the_command_itself_is_a_line_too(lone_cli: Cli, tmp_path: Path) -> None:
+    """What nobody foresaw ends in code 70 and a line; the traceback comes only where it is asked for."""
+    program = (
+        "import sys\nfrom amplitude_async.cli import program, keys\n"
+        "def broken(path): raise RuntimeError('on purpose')\n"
+        "import amplitude_async.cli.profiles as profiles\nprofiles.load = broken\n"
+        "sys.exit(program.main(['profile', 'list']))\n"
+    )
+    for level in ("", "debug"):
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            env=lone_cli.env | {"AMPLITUDE_LOG": level},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 70
+        assert "on purpose" in done.stderr
+        assert ("Traceback" in done.stderr) is (level == "debug")
+
+
+def test_without_the_extra_it_says_so(lone_cli: Cli) -> None:
+    """Where cyclopts is not installed, the command names the extra."""
+    program = "import sys\nsys.modules['cyclopts'] = None\nfrom amplitude_async.cli.program import main\nsys.exit(main([]))\n"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 3
+    assert "amplitude-async[cli]" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes of POSIX")
+@pytest.mark.parametrize(
+    "arguments", [["segment", "app_opened", "--last", "300d", "--csv"], ["users", "search", "user", "--json"], ["--help"]]
+)
+def test_a_reader_who_leaves_is_no_error(ask: Cli, arguments: list[str]) -> None:
+    """With standard output closed early the command ends in silence, as head(1) expects of its writer."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "amplitude_async.cli", *arguments],
+            env=ask.env,
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            timeout=60,
+            check=False,
+        )
+    finally:
+        os.close(writing)
+    assert done.stderr == b""
+    assert done.returncode == 141
+
+
+def test_ctrl_c_ends_a_query_at_once(cli: Cli, box: Sandbox) -> None:
+    """A query that hangs is left with code 130 and one line."""
+    with box.faults.during(delay=60, path="/api/2/usersearch") as ticket:
+        process = cli.start("users", "search", "x")
+        until(lambda: ticket.hits > 0)
+        process.send_signal(signal.SIGINT)
+        code, out, err = finished(process)
+    assert (code, out, err) == (130, "", "amplitude-async: interrupted\n")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_get_a_completion_script(lone_cli: Cli, shell: str) -> None:
+    """The script is one of that shell, for this command, and the shell can read it."""
+    script = lone_cli("completion", shell).stdout
+    assert "amplitude-async" in script
+    program = shutil.which(shell)
+    if program is not None:
+        subprocess.run([program, "-n"], input=script, text=True, check=True, timeout=30, capture_output=True)
+
+
+def test_the_page_has_every_exit_code() -> None:
+    """The table of the documentation is that of the program."""
+    page = (ROOT / "docs" / "cli.md").read_text("utf-8")
+    for found in EXITS:
+        assert f"| {found.code} | {found.meaning} |" in page
+
+
+def test_the_page_has_every_command() -> None:
+    """No command is left out of the documentation."""
+    page = (ROOT / "docs" / "cli.md").read_text("utf-8")
+    for command in COMMANDS:
+        assert f"`{' '.join(filter(None, (command.of, command.name)))}" in page, command
