@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple
 
 from cyclopts import Parameter
 from rich.text import Text
@@ -31,6 +31,9 @@ from amplitude_async.cli.settings import CONNECTION, Connection
 from amplitude_async.cli.spans import Days, days_of, last_days
 from amplitude_async.errors import ConfigurationError, InvalidArgumentError
 
+if TYPE_CHECKING:
+    from amplitude_async.frames import Kind
+
 PLOT_SUFFIXES: Final = (".html", ".png", ".svg")
 MOST_BARS: Final = 14
 """Of one series with more numbers than that a line is drawn."""
@@ -40,8 +43,17 @@ NINETY: Final = tuple(range(1, 91))
 _Segment = Annotated[str | None, Parameter(name=("--segment", "-s"))]
 _Group = Annotated[str | None, Parameter(name=("--group-by", "-g"))]
 _Interval = Annotated[Literal["day", "week", "month"], Parameter(name=("--interval", "-i"), show_default=True)]
+_UNITS: Final = {"uniques": "Unique users", "totals": "Events", "pct_dau": "% of active users", "average": "Events per user"}
 _INTERVALS: Final[Mapping[str, Literal[1, 7, 30]]] = {"day": 1, "week": 7, "month": 30}
 _Answer = Mapping[str, Any]
+
+
+class About(NamedTuple):
+    """What an answer is: its kind, its title, and what its numbers are, if that can be said in a word."""
+
+    kind: "Kind"
+    title: str
+    unit: str = ""
 
 
 @Parameter(name="*", group="Range")
@@ -155,7 +167,8 @@ async def segment(
             e=as_event(event), start=days.first, end=days.last, m="formula" if formula else metric, i=intervals[interval], **fields
         )
     title = f"{event}, {'formula ' + formula if formula else metric}, by {interval}, {_words(days)}"
-    return _numbers(answer, title, show, connection, unit="%" if metric == "pct_dau" else "")
+    unit = "" if formula else _UNITS.get(metric, "")
+    return _numbers(answer, About("segmentation", title, unit), show, connection)
 
 
 async def active_users(
@@ -182,7 +195,8 @@ async def active_users(
     async with connection.client() as client:
         ask = client.dashboard.new_users if new else client.dashboard.active_users
         answer: Any = await ask(start=days.first, end=days.last, i=_INTERVALS[interval], **fields)
-    return _numbers(answer, f"{'new' if new else 'active'} users, by {interval}, {_words(days)}", show, connection)
+    title = f"{'new' if new else 'active'} users, by {interval}, {_words(days)}"
+    return _numbers(answer, About("users", title, "Unique users"), show, connection)
 
 
 async def realtime(*, show: Show = SHOW, connection: Connection = CONNECTION) -> int:
@@ -190,7 +204,7 @@ async def realtime(*, show: Show = SHOW, connection: Connection = CONNECTION) ->
     show.check(connection)
     async with connection.client() as client:
         answer: Any = await client.dashboard.realtime()
-    return _numbers(answer, "active users every 5 minutes", show, connection)
+    return _numbers(answer, About("realtime", "active users every 5 minutes", "Unique users"), show, connection)
 
 
 async def funnel(
@@ -229,7 +243,7 @@ async def funnel(
         answer: Any = await client.dashboard.funnels(
             e=[as_event(step) for step in steps], start=days.first, end=days.last, mode=mode, **fields
         )
-    if _told(answer, show, connection):
+    if _told(answer, About("funnels", f"{' > '.join(steps)}, {_words(days)}", "Unique users"), show, connection):
         return DONE
     for place, one in enumerate(answer.get("data", ())):
         title = _funnel_title(one, f"funnel ({mode}), {_words(days)}", many=len(answer["data"]) > 1)
@@ -317,7 +331,8 @@ async def retention(
             i=_INTERVALS[interval],
             **fields,
         )
-    if _told(answer, show, connection):
+    about = About("retention", f"{start_event}, back with {return_event}, {mode}, {_words(days)}", interval.capitalize())
+    if _told(answer, about, show, connection):
         return DONE
     data = answer["data"]
     for place, one in enumerate(data.get("series", ())):
@@ -387,7 +402,7 @@ async def revenue(
     fields = _given(g=group_by, s=_segments(only))
     async with connection.client() as client:
         answer: Any = await client.dashboard.revenue_ltv(start=days.first, end=days.last, m=metric, i=_INTERVALS[interval], **fields)
-    if _told(answer, show, connection):
+    if _told(answer, About("revenue_ltv", f"{metric} of new users, by {interval}, {_words(days)}"), show, connection):
         return DONE
     data = answer["data"]
     labels = data.get("seriesLabels") or []
@@ -437,10 +452,10 @@ def _duration(milliseconds: float) -> str:
     return f"{seconds:,.1f} s"
 
 
-def _told(answer: _Answer, show: Show, connection: Connection) -> bool:
+def _told(answer: _Answer, about: About, show: Show, connection: Connection) -> bool:
     """Give the answer in a form for programs, or as a picture, if one was asked for."""
     if show.plot is not None:
-        _plot(answer, show.plot)
+        _plot(answer, about, show.plot)
         if not (connection.json or show.csv or show.chart):
             return True
     if connection.json:
@@ -448,12 +463,12 @@ def _told(answer: _Answer, show: Show, connection: Connection) -> bool:
     elif show.csv:
         from amplitude_async.frames import table  # noqa: PLC0415 - loaded where it is used
 
-        tidy = table(answer)
+        tidy = table(answer, kind=about.kind)
         print_csv(tidy.columns, tidy.to_records())
     return connection.json or show.csv
 
 
-def _plot(answer: _Answer, path: Path) -> None:
+def _plot(answer: _Answer, about: About, path: Path) -> None:
     try:
         plots: Any = import_module("amplitude_async.plots")
     except ImportError:
@@ -461,13 +476,13 @@ def _plot(answer: _Answer, path: Path) -> None:
     if plots is None:
         message = "--plot needs packages that are not installed: pip install 'amplitude-async[plot]'"
         raise ConfigurationError(message)
-    plots.save(plots.plot(answer), path)
+    plots.save(plots.plot(answer, title=about.title, kind=about.kind, unit=about.unit or None), path)
     note(f"wrote {path}")
 
 
-def _numbers(answer: _Answer, title: str, show: Show, connection: Connection, *, unit: str = "") -> int:
+def _numbers(answer: _Answer, about: About, show: Show, connection: Connection) -> int:
     """Show numbers by place and label: segmentations, users, real time."""
-    if _told(answer, show, connection):
+    if _told(answer, about, show, connection):
         return DONE
     data = answer["data"]
     places = [str(place) for place in data.get("xValues", ())]
@@ -479,7 +494,7 @@ def _numbers(answer: _Answer, title: str, show: Show, connection: Connection, *,
             value["value"] if isinstance(value, dict) else value for value in values
         ]
     places = [place.removesuffix("T00:00:00") for place in places]
-    title = f"{title}{f' ({unit})' if unit else ''}"
+    title = about.title
     if not series:
         print_lines(title, "no numbers")
     elif show.chart:
