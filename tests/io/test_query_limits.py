@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import anyio
 import pytest
 
-from amplitude_async import AsyncAmplitude, Backoff, BudgetError, Event, RateLimitedError, Timeout
+from amplitude_async import AsyncAmplitude, Backoff, BudgetError, ClosedError, Event, Quota, RateLimitedError, Timeout, Window
 from amplitude_async.sandbox import Sandbox
 from amplitude_async.sandbox.limits import Limits
 
@@ -114,6 +114,54 @@ async def test_two_hundred_queries_at_once() -> None:
     assert desk.most == 5
     assert desk.answered == 200
     assert desk.refused == sum(1 + number % 2 for number in range(0, 200, 7))
+
+
+async def test_a_deadline_of_ones_own_waits_for_a_place_too() -> None:
+    """Thirty queries at once with a time limit for each call: they wait for a place within it, and none is refused before it is over."""
+    desk = Desk({}, expects=5)
+    answers: list[Any] = []
+    with ScriptedServer(desk) as server:
+        async with client(server.url, Clock(), timeout=Timeout(call=30.0)) as amplitude:
+
+            async def ask(number: int) -> None:
+                answers.append(await amplitude.dashboard.events_list(number=number))
+
+            with anyio.fail_after(60):
+                async with anyio.create_task_group() as group:
+                    for number in range(30):
+                        group.start_soon(ask, number)
+    assert (len(answers), desk.most) == (30, 5)
+
+
+@pytest.mark.parametrize("waits_for", ["a minute", "a job"])
+async def test_closing_the_client_ends_every_wait(waits_for: str) -> None:
+    """Who waits for a budget, or between two looks at a job, is told at once when the client is closed."""
+    slept = anyio.Event()
+
+    async def sleep(_: float) -> None:
+        slept.set()
+        await anyio.sleep_forever()
+
+    def running(connection: Connection) -> None:
+        while connection.read_request():
+            connection.send(response(202, b'{"request_id": "r1", "async_status": "JOB INPROGRESS", "userData": {}}'))
+
+    with ScriptedServer(running) as server:
+        quotas: dict[Any, Quota] = {"profiles": Quota(windows=(Window(1, 60.0),))}
+        amplitude = client(server.url, Clock(), backoff=Backoff(sleep=sleep), quotas=quotas)
+
+        async def wait() -> None:
+            with pytest.raises(ClosedError):
+                if waits_for == "a job":
+                    await amplitude.cohorts.download("k3x9q2f")
+                await amplitude.profiles.get(user_id="ada")
+                await amplitude.profiles.get(user_id="ada")
+
+        with anyio.fail_after(20):
+            async with anyio.create_task_group() as group:
+                group.start_soon(wait)
+                await slept.wait()
+                await amplitude.aclose()
 
 
 async def test_views_and_kinds_share_the_five_places() -> None:

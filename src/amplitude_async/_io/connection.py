@@ -91,6 +91,7 @@ class Connection:
         self._transport: Transport | None = None
         self._streams: set[Stream] = set()
         self.openings: set[Opening] = set()
+        self._pauses: set[anyio.CancelScope] = set()
         self.doubts = Doubts()
         self.budget = RetryBudget()
         self.sharing: Sharing | None = None
@@ -190,6 +191,22 @@ class Connection:
         self.before_closing = []
         self.sharing = self._gate = None
         self.openings = set()
+        self._pauses = set()
+
+    async def pause(self, sleeping: Awaitable[None]) -> None:
+        """Wait for something that is no request, such as the next look at a job; ends with the client.
+
+        Raises:
+            ClosedError: The client is closed, or was meanwhile.
+        """
+        with anyio.CancelScope() as scope:
+            self._pauses.add(scope)
+            try:
+                await sleeping
+            finally:
+                self._pauses.discard(scope)
+        if scope.cancelled_caught:
+            self.check_open()
 
     def keep(self, stream: Stream) -> None:
         """Remember a stream, so that closing the client closes it."""
@@ -210,6 +227,10 @@ class Connection:
                 await self._shut.wait()
             return
         self._shut = anyio.Event()
+        if self._gate is not None:
+            self._gate.close()
+        for scope in tuple(self._pauses):
+            scope.cancel()
         try:
             # A cancelled caller must not leave sockets behind; both steps are bounded.
             with anyio.CancelScope(shield=True):
