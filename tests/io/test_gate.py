@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import anyio
 import pytest
@@ -185,7 +185,7 @@ async def test_a_place_goes_to_who_came_first_of_all_lines() -> None:
 class _Noted(anyio.Event):
     """Notes that somebody is told to look at the books."""
 
-    def __new__(cls, name: str, looked: list[str]) -> _Noted:
+    def __new__(cls, name: str, looked: list[str]) -> Self:
         return object.__new__(cls)
 
     def __init__(self, name: str, looked: list[str]) -> None:

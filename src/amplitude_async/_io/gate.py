@@ -2,7 +2,7 @@
 
 The books are :mod:`amplitude_async._protocol.budget`'s; this room waits. One gate belongs to a connection, so views share it. Calls
 that use the same quotas stand in one line, and only its first looks at the books: a thousand waiting calls cost no more than one, and
-a query that waits for an hour's budget holds up no call of another kind. Of the first ones of several lines, who came first looks first.
+a query that waits for an hour's budget holds up no call of another kind. Among the first of all lines, who came first looks first.
 Closing the client ends every wait.
 """
 

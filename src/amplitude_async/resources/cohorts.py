@@ -21,10 +21,12 @@ from amplitude_async.resources.parameters import (
     given,
     id_list,
     json_body,
+    one_of,
     query_pairs,
     refused,
     repeated,
     required_text,
+    truth,
     whole_number,
 )
 
@@ -268,8 +270,7 @@ def list_call(parameters: Mapping[str, object]) -> Call:
 def request_call(cohort_id: object, props: object, prop_keys: object, fields: Mapping[str, object]) -> Call:
     """Describe a request for a download. Repeatable: at worst it is counted twice, of 500 a month."""
     cohort = required_text(cohort_id, argument="cohort_id", what="a cohort's id (cohorts.list gives it)")
-    if props not in {None, True, False}:
-        raise refused(argument="props", reason="must be True or False")
+    props = truth(props, argument="props")
     keys = None if prop_keys is None else id_list(prop_keys, argument="prop_keys")
     if keys is not None and props is not None and not props:
         raise refused(argument="prop_keys", reason="names properties, but props=False leaves them all out")
@@ -302,13 +303,6 @@ def _write(path: str, reads: Callable[[bytes], Any], body: Mapping[str, object],
     return Call("dashboard", "query", "POST", path, "project", reads, repeatable=repeatable, body=json_body(body), uses=_REST)
 
 
-def _one_of(value: object, choices: object, *, argument: str) -> object:
-    allowed = get_args(choices)
-    if value not in allowed:
-        raise refused(argument=argument, reason=f"must be {' or '.join(map(repr, allowed))}")
-    return value
-
-
 def upload_call(name: object, ids: object, fields: Mapping[str, object]) -> Call:
     """Describe an upload.
 
@@ -317,13 +311,13 @@ def upload_call(name: object, ids: object, fields: Mapping[str, object]) -> Call
     body = {
         "name": required_text(name, argument="name", what="the cohort's name"),
         "app_id": whole_number(fields.get("app_id"), argument="app_id", least=1),
-        "id_type": _one_of(fields.get("id_type"), IdType, argument="id_type"),
+        "id_type": one_of(fields.get("id_type"), get_args(IdType), argument="id_type"),
         "ids": id_list(ids, argument="ids", most=MAX_IDS),
         "owner": required_text(fields.get("owner"), argument="owner", what="the owner's login e-mail"),
         "published": fields.get("published"),
     }
     for flag in ("published", "skip_save", "skip_invalid_ids"):
-        if fields.get(flag) not in {None, True, False} or (flag == "published" and fields.get(flag) is None):
+        if truth(fields.get(flag), argument=flag) is None and flag == "published":
             raise refused(argument=flag, reason="must be True or False")
     replaces = fields.get("existing_cohort_id")
     if replaces is not None:
@@ -355,8 +349,8 @@ def _operation(value: object, argument: str) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise refused(argument=argument, reason="must be a mapping such as {'ids': [...], 'id_type': 'BY_NAME', 'operation': 'ADD'}")
     ids = id_list(value.get("ids"), argument=f"{argument}.ids", most=MAX_IDS)
-    id_type = _one_of(value.get("id_type"), MemberIdType, argument=f"{argument}.id_type")
-    operation = _one_of(value.get("operation"), Operation, argument=f"{argument}.operation")
+    id_type = one_of(value.get("id_type"), get_args(MemberIdType), argument=f"{argument}.id_type")
+    operation = one_of(value.get("operation"), get_args(Operation), argument=f"{argument}.operation")
     return {**value, "ids": ids, "id_type": id_type, "operation": operation}
 
 

@@ -30,6 +30,8 @@ LONGEST_PAUSE: Final = 60.0
 """Seconds; 16 looks in the first ten minutes."""
 LAST_LOOK: Final = 5.0
 """Seconds before the deadline that the last look is taken at."""
+MOST_SECONDS: Final = 1e9
+"""Thirty years; more is no number of seconds that somebody means."""
 MOST_FAULTS: Final = 5
 """How many looks in a row may fail for the server's or the line's sake: a job that takes days outlives a bad minute."""
 
@@ -42,7 +44,7 @@ def deadline_in(runner: Runner, timeout: object) -> float:
     Raises:
         InvalidArgumentError: ``timeout`` is no positive number of seconds.
     """
-    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 < timeout < float("inf"):
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 < timeout <= MOST_SECONDS:
         raise refused(argument="timeout", reason="must be a positive, finite number of seconds")
     return runner.clock() + timeout
 

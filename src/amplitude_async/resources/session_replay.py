@@ -15,7 +15,7 @@ from amplitude_async._protocol.codec import MalformedError, decode
 from amplitude_async._protocol.dates import iso_instant
 from amplitude_async.errors import AuthenticationError, ResponseError
 from amplitude_async.resources.paging import Page, Pages
-from amplitude_async.resources.parameters import query_pairs, refused, required_text, whole_number
+from amplitude_async.resources.parameters import one_of, query_pairs, refused, required_text, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -77,8 +77,8 @@ def list_call(
     }
     if page_size is not None:
         page_size = whole_number(page_size, argument="page_size", least=1, most=MAX_REPLAYS)
-    if sort_order not in {None, "asc", "desc"}:
-        raise refused(argument="sort_order", reason="must be 'asc' or 'desc'")
+    if sort_order is not None:
+        one_of(sort_order, ("asc", "desc"), argument="sort_order")
     return _call(_PATH, {**bounds, "page_size": page_size, "page_token": page_token, "sort_order": sort_order, **fields})
 
 
@@ -87,8 +87,7 @@ def files_call(replay_id: object, *, version: object, page_size: object, page_to
     replay = required_text(replay_id, argument="replay_id", what="'device_id/session_id'")
     if "/" not in replay.strip("/"):
         raise refused(argument="replay_id", reason="must be 'device_id/session_id'")
-    if version not in {2, 3}:
-        raise refused(argument="version", reason="must be 2 or 3")
+    one_of(version, (2, 3), argument="version")
     if page_size is not None:
         page_size = whole_number(page_size, argument="page_size", least=1, most=MAX_FILES)
     query = {"replay_id": replay, "version": version, "page_size": page_size, "page_token": page_token}

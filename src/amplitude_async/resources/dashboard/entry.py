@@ -104,7 +104,7 @@ class Dashboard:
 
         Amplitude's page: https://amplitude.com/docs/apis/analytics/dashboard-rest#rate-limits
         """
-        builder = calls.BUILDERS.get(query)
+        builder = calls.BUILDERS.get(query) if isinstance(query, str) else None
         if builder is None:
             message = f"query is {shown(query)}; it is one of {', '.join(calls.BUILDERS)}"
             raise InvalidArgumentError(message, argument="query")

@@ -10,7 +10,7 @@ from typing import Final
 
 from amplitude_async._protocol.call import Call, read_json_list, read_json_object
 from amplitude_async.errors import InvalidArgumentError
-from amplitude_async.resources.parameters import given, query_value, refused, required_text
+from amplitude_async.resources.parameters import given, query_value, refused, required_text, texts
 
 __all__ = ["configs_call", "variants_call"]
 
@@ -20,13 +20,13 @@ _UNTRACKED: Final = (("X-Amp-Exp-Track", "no-track"),)
 def _keys(flag_keys: Iterable[str] | str | None) -> tuple[tuple[str, str], ...]:
     if flag_keys is None:
         return ()
-    several = [flag_keys] if isinstance(flag_keys, str) else [*flag_keys]
+    several = texts(flag_keys, argument="flag_keys")
     if not several:
         raise refused(argument="flag_keys", reason="is empty, which Amplitude reads as all flags; leave it out if that is meant")
-    texts = [required_text(key, argument=f"flag_keys[{index}]", what="the key of a flag") for index, key in enumerate(several)]
-    if any("," in text for text in texts):
+    keys = [required_text(key, argument=f"flag_keys[{index}]", what="the key of a flag") for index, key in enumerate(several)]
+    if any("," in key for key in keys):
         raise refused(argument="flag_keys", reason="is sent as a list with commas between, so no key may hold one")
-    return (("flag_keys", ",".join(texts)),)
+    return (("flag_keys", ",".join(keys)),)
 
 
 def variants_call(

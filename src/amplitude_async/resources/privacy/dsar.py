@@ -15,7 +15,7 @@ from amplitude_async._protocol.dates import check_order, iso_day
 from amplitude_async._protocol.masking import mask
 from amplitude_async.errors import ClosedError, JobError
 from amplitude_async.resources.jobs import deadline_in, until_done
-from amplitude_async.resources.parameters import given, json_body, refused, required_text, spelled, whole_number
+from amplitude_async.resources.parameters import given, json_body, one_of, refused, required_text, spelled, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -354,8 +354,7 @@ def _rows(
     from amplitude_async._protocol.decoding import RowDecoder  # noqa: PLC0415 - only where rows are read
     from amplitude_async._protocol.inflating import check_limits  # noqa: PLC0415 - as above
 
-    if bad_rows not in {"raise", "skip"}:
-        raise refused(argument="bad_rows", reason="must be 'raise' or 'skip'")
+    one_of(bad_rows, ("raise", "skip"), argument="bad_rows")
     if limits is not None:
         check_limits(limits)
     return DsarRows(runner, outputs, RowDecoder(model, bad_rows), limits, bad_rows)
