@@ -225,7 +225,7 @@ class Configured(Inclusions, Generic[R]):
         answer: str = await self._runner.run(call)
         return answer
 
-    async def edit_variant(
+    async def update_variant(
         self,
         flag_id: Id,
         variant_key: str,
@@ -269,7 +269,7 @@ class Configured(Inclusions, Generic[R]):
         answer: str = await self._runner.run(call)
         return answer
 
-    async def remove_variant(self, flag_id: Id, variant_key: str, /) -> str:
+    async def delete_variant(self, flag_id: Id, variant_key: str, /) -> str:
         """Remove a variant.
 
         Args:
@@ -354,5 +354,5 @@ class Configured(Inclusions, Generic[R]):
         answer: Created = await self._runner.run(call)
         return answer
 
-    async def _edit(self, flag_id: Id, fields: Mapping[str, object]) -> Any:  # noqa: ANN401 - text or JSON
+    async def _update(self, flag_id: Id, fields: Mapping[str, object]) -> Any:  # noqa: ANN401 - text or JSON
         return await self._runner.run(calls.change(one(self._name, flag_id), fields=fields))

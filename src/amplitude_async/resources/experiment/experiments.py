@@ -96,7 +96,7 @@ class Experiments(Configured[ExperimentRecord]):
             )
         )
 
-    async def edit(  # noqa: PLR0913 - one keyword per documented field
+    async def update(  # noqa: PLR0913 - one keyword per documented field
         self,
         experiment_id: Id,
         /,
@@ -157,9 +157,9 @@ class Experiments(Configured[ExperimentRecord]):
 
         Amplitude's page: https://amplitude.com/docs/apis/experiment/experiment-management-api-experiments
         """
-        return await self._edit(
+        return await self._update(
             experiment_id,
-            checks.edited_fields(
+            checks.changed_fields(
                 name=name,
                 description=description,
                 enabled=enabled,

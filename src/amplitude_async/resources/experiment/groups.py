@@ -54,7 +54,7 @@ class Mutexes:
 
         return Pages(fetch, cursor)
 
-    async def get(self, mutex_id: Id, /) -> MutexRecord:
+    async def get(self, mutex_id: Id) -> MutexRecord:
         """Get one group.
 
         Args:
@@ -120,10 +120,9 @@ class Mutexes:
         answer: Created = await self._runner.run(calls.created(("mutexes", ALL), fields=given, required=("project_id", "name")))
         return answer
 
-    async def edit(
+    async def update(
         self,
         mutex_id: Id,
-        /,
         *,
         name: str | None = None,
         description: str | None = None,
@@ -153,7 +152,7 @@ class Mutexes:
             raise refused(argument="archive", reason="goes alone: Amplitude ignores what is changed along with it")
         return await self._runner.run(calls.change(one("mutexes", mutex_id), fields={**given, "archive": archive}))
 
-    async def archive(self, mutex_id: Id, /) -> Any:  # noqa: ANN401 - text or JSON
+    async def archive(self, mutex_id: Id) -> Any:  # noqa: ANN401 - text or JSON
         """Archive a group, which takes it off its experiments.
 
         Args:
@@ -168,13 +167,12 @@ class Mutexes:
 
         Amplitude's page: https://amplitude.com/docs/apis/experiment/experiment-management-api-mutexs
         """
-        return await self.edit(mutex_id, archive=True)
+        return await self.update(mutex_id, archive=True)
 
-    async def edit_slot(
+    async def update_slot(
         self,
         mutex_id: Id,
         slot_index: int,
-        /,
         *,
         experiments: Iterable[Id] | Id | None = None,
         holdouts: Iterable[Id] | Id | None = None,
@@ -240,7 +238,7 @@ class Holdouts:
 
         return Pages(fetch, cursor)
 
-    async def get(self, holdout_id: Id, /) -> HoldoutRecord:
+    async def get(self, holdout_id: Id) -> HoldoutRecord:
         """Get one group.
 
         Args:
@@ -312,10 +310,9 @@ class Holdouts:
         answer: Created = await self._runner.run(calls.created(("holdouts", ALL), fields=given, required=("project_id", "name")))
         return answer
 
-    async def edit(
+    async def update(
         self,
         holdout_id: Id,
-        /,
         *,
         name: str | None = None,
         description: str | None = None,
@@ -357,7 +354,7 @@ class Holdouts:
         }
         return await self._runner.run(calls.change(one("holdouts", holdout_id), fields=given))
 
-    async def archive(self, holdout_id: Id, /) -> Any:  # noqa: ANN401 - text or JSON
+    async def archive(self, holdout_id: Id) -> Any:  # noqa: ANN401 - text or JSON
         """Archive a group: its experiments are open to everybody again.
 
         Args:
@@ -372,4 +369,4 @@ class Holdouts:
 
         Amplitude's page: https://amplitude.com/docs/apis/experiment/experiment-management-api-holdouts
         """
-        return await self.edit(holdout_id, archive=True)
+        return await self.update(holdout_id, archive=True)
