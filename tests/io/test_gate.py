@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Self
 
@@ -172,7 +173,7 @@ async def test_a_place_goes_to_who_came_first_of_all_lines() -> None:
     looked: list[str] = []
     async with anyio.create_task_group() as group:
         for name in ("b", "a", "c", "a"):
-            group.start_soon(lambda name=name: world.gate.enter(kinds[name], may_wait=True))
+            group.start_soon(partial(world.gate.enter, kinds[name], may_wait=True))
             await anyio.wait_all_tasks_blocked()
         for name, uses in kinds.items():
             world.gate._lines[tuple(use.quota for use in uses)][0].turn = _Noted(name, looked)

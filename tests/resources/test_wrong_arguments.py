@@ -35,6 +35,8 @@ class Untold:
 class Word(str):
     """Says something else of itself than it is."""
 
+    __slots__ = ()
+
     def __str__(self) -> str:
         raise RuntimeError
 

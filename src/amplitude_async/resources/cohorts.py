@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Required, TypedDict, get_
 from amplitude_async._protocol.budget import Use
 from amplitude_async._protocol.call import Call, path_of, read_json_object, read_nothing
 from amplitude_async._protocol.codec import MalformedError
-from amplitude_async.errors import InvalidArgumentError, JobError, RequestTimeoutError
+from amplitude_async._protocol.masking import mask
+from amplitude_async.errors import AmplitudeError, InvalidArgumentError, JobError
 from amplitude_async.resources.csv_rows import CsvDownload
-from amplitude_async.resources.jobs import until_done
+from amplitude_async.resources.jobs import deadline_in, until_done
 from amplitude_async.resources.parameters import (
     given,
     id_list,
@@ -360,13 +361,13 @@ def _is_done(status: Mapping[str, Any], request_id: str) -> bool:
     Raises:
         JobError: It has failed.
     """
-    words = str(status["async_status"])
+    words = mask(str(status["async_status"]), limit=60)
     state = words.upper().replace(" ", "").replace("_", "")
     if "COMPLETED" in state:
         return True
     if "INPROGRESS" in state:
         return False
-    message = f"The cohort's download has failed: request {request_id!r:.60} stands at {words!r:.60}"
+    message = f"The cohort's download has failed: request {request_id!r:.60} stands at {words!r}"
     raise JobError(message, job_id=request_id, reason=words, outcome="rejected")
 
 
@@ -428,8 +429,8 @@ class CohortDownload(CsvDownload[dict[str, Any]]):
             if deadline is not None and not self._is_done:
                 await self._wait(deadline)
             return await self._runner.open(file_call(self.request_id), deadline=deadline)
-        except RequestTimeoutError as late:
-            late.job_id = self.request_id
+        except AmplitudeError as fault:
+            fault.job_id = self.request_id
             raise
 
     async def _wait(self, deadline: float) -> None:
@@ -507,13 +508,15 @@ class Cohorts:
 
         Raises:
             InvalidArgumentError: The id is blank, or arguments contradict each other. When the result is used, also:
-                RequestTimeoutError: it was not there in time; its ``.job_id`` is the ``request_id`` to go on with. JobError: Amplitude
-                says that it has failed. BudgetError: the quota of requests has no room in that time. NotFoundError: there is no such
-                cohort or request. ExportError: the file is damaged or cut; names the line. AmplitudeError: Amplitude refused
-                otherwise, or did not answer.
+                RequestTimeoutError: it was not there in time. JobError: Amplitude says that it has failed. BudgetError: the quota of
+                requests has no room in that time. NotFoundError: there is no such cohort or request. ExportError: the file is
+                damaged or cut; names the line. AmplitudeError: Amplitude refused otherwise, or did not answer. The ``.job_id`` of
+                each is the ``request_id`` to go on with, ``None`` if it never came to one.
 
         Amplitude's page: https://amplitude.com/docs/apis/analytics/behavioral-cohorts
         """
+        # Without a limit it would be what file() gives, which does not wait for the job.
+        deadline_in(self._runner, timeout)
         if request_id is None:
             return CohortDownload(self._runner, request_call(cohort_id, props, prop_keys, parameters), None, timeout)
         asked = given({"cohort_id": cohort_id, "props": props, "prop_keys": prop_keys, **parameters})

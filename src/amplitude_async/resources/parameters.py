@@ -17,14 +17,13 @@ from amplitude_async._protocol.bodies import json_content
 from amplitude_async._protocol.codec import UnencodableError, decode, encode_text
 from amplitude_async._protocol.dates import dashboard_date
 from amplitude_async.errors import InvalidArgumentError
+from amplitude_async.options import UNSET
 
 if TYPE_CHECKING:
     from amplitude_async._protocol.bodies import Content
 
 __all__ = [
     "ALIASES",
-    "UNSET",
-    "Unset",
     "form_pairs",
     "given",
     "id_list",
@@ -81,14 +80,6 @@ ALIASES: Final[Mapping[str, Mapping[str, str]]] = {
 """By API, keywords that Amplitude spells in camelCase, by the snake_case that is accepted for them."""
 
 
-class Unset:
-    """Tells "left out" from ``None`` where Amplitude reads a null as "take it away"."""
-
-    def __repr__(self) -> str:
-        return "UNSET"
-
-
-UNSET: Final = Unset()
 _WILD: Final = "*%?. "
 """What wildcards are made of."""
 

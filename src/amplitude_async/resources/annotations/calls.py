@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict
 from amplitude_async._protocol.budget import Use
 from amplitude_async._protocol.call import Call, path_of, read_confirmation
 from amplitude_async._protocol.dates import check_span, iso_instant
-from amplitude_async.resources.parameters import UNSET, given, id_list, json_body, query_pairs, refused, required_text, whole_number
+from amplitude_async.options import UNSET
+from amplitude_async.resources.parameters import given, id_list, json_body, query_pairs, refused, required_text, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

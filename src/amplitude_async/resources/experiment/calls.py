@@ -14,9 +14,9 @@ from amplitude_async._protocol.budget import Use
 from amplitude_async._protocol.call import Call, path_of, read_json_object
 from amplitude_async._protocol.codec import MalformedError, decode
 from amplitude_async.errors import InvalidArgumentError
+from amplitude_async.options import UNSET
 from amplitude_async.resources.paging import Page
 from amplitude_async.resources.parameters import (
-    UNSET,
     json_body,
     query_pairs,
     refused,

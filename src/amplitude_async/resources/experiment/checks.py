@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from amplitude_async._protocol.dates import iso_day, iso_instant
-from amplitude_async.resources.parameters import UNSET, id_list, refused, required_text, texts, whole_number
+from amplitude_async.options import UNSET
+from amplitude_async.resources.parameters import id_list, refused, required_text, texts, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

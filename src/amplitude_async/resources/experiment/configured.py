@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from amplitude_async.options import UNSET
 from amplitude_async.resources.experiment import calls, checks
 from amplitude_async.resources.experiment.calls import ALL, one
 from amplitude_async.resources.experiment.inclusions import Inclusions
 from amplitude_async.resources.experiment.shapes import DeploymentRecord, ExperimentRecord, FlagRecord, VariantRecord, VersionRecord
 from amplitude_async.resources.paging import Pages
-from amplitude_async.resources.parameters import UNSET
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -494,8 +494,9 @@ class Dsar:
     ) -> DsarData:
         """Ask for what is known of a user, wait until it is there, and return it, ready to be read.
 
-        It is looked at after 1 s, then at pauses that grow by half up to 15 minutes. Looks that fail for the server's or the line's
-        sake are taken again, up to five in a row.
+        It is looked at without delay, then at pauses that grow from 1 s by half up to 15 minutes. Looks that fail for the server's or
+        the line's sake are taken again, up to five in a row. Who may be cancelled, and wants to go on later, does :meth:`request`
+        first, and then this with its ``request_id``.
 
         Args:
             user_id: As for :meth:`request`.
@@ -510,9 +511,10 @@ class Dsar:
 
         Raises:
             InvalidArgumentError: As for :meth:`request`, or ``request_id`` beside other arguments.
-            RequestTimeoutError: It was not done in time; ``.job_id`` is the ``request_id`` to go on with.
+            RequestTimeoutError: It was not done in time.
             JobError: Amplitude says that it has failed, and why.
-            AmplitudeError: Amplitude refused, or did not answer.
+            AmplitudeError: Amplitude refused, or did not answer. The ``.job_id`` of each is the ``request_id`` to go on with, or
+                ``None`` if it never came to one.
 
         Amplitude's page: https://amplitude.com/docs/apis/analytics/ccpa-dsar
         """
