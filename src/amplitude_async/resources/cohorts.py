@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal, Required, TypedDict, get_args
 
 from amplitude_async._protocol.budget import Use
-from amplitude_async._protocol.call import Call, path_of, read_json_object, read_nothing
+from amplitude_async._protocol.call import Call, path_of, read_json_object, read_members, read_nothing
 from amplitude_async._protocol.codec import MalformedError
 from amplitude_async._protocol.masking import mask
 from amplitude_async.errors import AmplitudeError, InvalidArgumentError, JobError
@@ -199,7 +199,8 @@ class CohortUsage(TypedDict, total=False):
 
 def _read_list(body: bytes) -> dict[str, Any]:
     answer = read_json_object(body)
-    if not isinstance(answer.get("cohorts"), list):
+    cohorts = answer.get("cohorts")
+    if not isinstance(cohorts, list) or not all(isinstance(cohort, dict) for cohort in cohorts):
         message = "it has no cohorts"
         raise MalformedError(message)
     return answer
@@ -225,7 +226,7 @@ def _read_status(body: bytes) -> dict[str, Any]:
 
 def _read_upload(body: bytes) -> dict[str, Any]:
     """Read the answer to an upload; older pages spell its id ``cohort_id``, newer ones ``cohortId``."""
-    answer = read_json_object(body)
+    answer = read_members(body, "cohort_id", "cohortId", "metadata")
     if "cohort_id" not in answer and "cohortId" in answer:
         answer["cohort_id"] = answer["cohortId"]
     return answer

@@ -100,9 +100,9 @@ def read_annotations(body: bytes) -> dict[str, Any]:
     """Read notes; a category that is spelled ``category`` gets its ``name`` too, as it has it everywhere else.
 
     Raises:
-        MalformedError: It is no JSON object.
+        MalformedError: It is no JSON object, or has neither notes nor says that it worked.
     """
-    answer = read_confirmation(body)
+    answer = read_confirmation(body, "data")
     for item in _items(answer):
         _name(item.get("category"))
     return answer
@@ -112,9 +112,9 @@ def read_categories(body: bytes) -> dict[str, Any]:
     """Read categories; see :func:`read_annotations`.
 
     Raises:
-        MalformedError: It is no JSON object.
+        MalformedError: It is no JSON object, or has neither categories nor says that it worked.
     """
-    answer = read_confirmation(body)
+    answer = read_confirmation(body, "data")
     for item in _items(answer):
         _name(item)
     return answer

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Required, TypedDict
 from uuid import UUID
 
 from amplitude_async._protocol.budget import Use
-from amplitude_async._protocol.call import Call, path_of, read_json_object
+from amplitude_async._protocol.call import Call, path_of
 from amplitude_async._protocol.codec import MalformedError, decode
 from amplitude_async._protocol.dates import iso_day
 from amplitude_async.errors import AmplitudeError, BudgetError, PartialDeletionError
@@ -33,6 +33,8 @@ BETWEEN_PARTS: Final = 1.0
 MAX_MONTHS: Final = 6
 _PATH: Final = "/api/2/deletions/users"
 _USE: Final = (Use("deletions"),)
+_OF_A_JOB: Final = ("day", "status", "amplitude_ids")
+"""A job has these; an object that has none of them confirms nothing."""
 _NOBODY: Final = frozenset({"none", "null", "nil", "nan", "undefined", "unknown", "anonymous", "n/a", "na", "all", "-1", "{}", '""'})
 """What a missing value looks like as text. Amplitude takes most of these for no user id either
 (https://amplitude.com/docs/apis/analytics/http-v2)."""
@@ -137,9 +139,9 @@ def _read_jobs(body: bytes) -> list[DeletionJob]:
         return []
     answer = decode(body)
     jobs = answer if isinstance(answer, list) else [answer]
-    if all(isinstance(job, dict) for job in jobs):
+    if all(isinstance(job, dict) and not job.keys().isdisjoint(_OF_A_JOB) for job in jobs):
         return jobs
-    message = f"a JSON {type(answer).__name__} where deletion jobs were expected"
+    message = f"a JSON {type(answer).__name__} that is no deletion job, nor a list of them"
     raise MalformedError(message)
 
 
@@ -150,7 +152,12 @@ def _read_user(body: bytes) -> dict[str, Any]:
         MalformedError: It is neither.
     """
     answer = decode(body)
-    return answer[0] if isinstance(answer, list) and len(answer) == 1 and isinstance(answer[0], dict) else read_json_object(body)
+    if isinstance(answer, list) and len(answer) == 1:
+        answer = answer[0]
+    if isinstance(answer, dict) and not answer.keys().isdisjoint({"amplitude_id", *_OF_A_JOB}):
+        return answer
+    message = f"a JSON {type(answer).__name__} that names no user"
+    raise MalformedError(message)
 
 
 def checked_user_ids(values: object) -> list[str]:
