@@ -6,23 +6,18 @@ import inspect
 import sys
 import uuid
 import warnings
-from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Never
+from typing import Any
 
 import pytest
 
 from amplitude_async.errors import AmplitudeError
-from amplitude_async.resources.namespaces import Namespaces
 
 sys.path.insert(0, str(Path(__file__).parent))
-from runners import FakeRunner, run
-
-if TYPE_CHECKING:
-    from amplitude_async._protocol.call import Call
+from runners import methods, run
 
 
 class Untold:
@@ -95,44 +90,6 @@ GOOD: dict[str, Any] = {
     "configs": [],
     "user": {},
 }
-
-
-class Refusing(FakeRunner):
-    """Answers nothing."""
-
-    async def open(self, call: Call, *, deadline: float | None = None) -> Never:
-        raise AmplitudeError("no answer")
-
-
-def refuse(_: Call) -> bytes:
-    raise AmplitudeError("no answer")
-
-
-class Entries(Namespaces):
-    """The namespaces of a client, without one."""
-
-    def __init__(self) -> None:
-        self._caller = Refusing(refuse)
-
-
-def entries(of: object, path: str = "") -> Iterator[tuple[str, object]]:
-    """Give every namespace, and what hangs off it."""
-    for name, member in inspect.getmembers_static(type(of)):
-        if isinstance(member, property) and not name.startswith("_"):
-            entry = getattr(of, name)
-            if hasattr(entry, "_runner"):
-                yield f"{path}{name}", entry
-                yield from entries(entry, f"{path}{name}.")
-
-
-def methods() -> dict[str, Callable[..., Any]]:
-    """Give every public method of every namespace, by what users write."""
-    return {
-        f"{path}.{name}": getattr(entry, name)
-        for path, entry in entries(Entries())
-        for name in dir(entry)
-        if not name.startswith("_") and inspect.isroutine(inspect.getattr_static(type(entry), name))
-    }
 
 
 def test_the_walk_finds_every_namespace() -> None:

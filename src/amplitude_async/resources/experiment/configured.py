@@ -76,10 +76,14 @@ class Configured(Inclusions, Generic[R]):
         return Pages(fetch, cursor)
 
     async def get(self, flag_id: Id, /) -> R:
-        """Get one, with ``deleted`` telling whether it is archived.
+        """Get one.
 
         Args:
             flag_id: Its id.
+
+        Returns:
+            ``{"id": "60231", "key": "checkout-v2", "enabled": ..., "variants": [...], "rolloutPercentage": 20, ...}``; ``deleted``
+            tells whether it is archived; an experiment also has ``state``, ``startDate``, ``decision`` and the like.
 
         Raises:
             InvalidArgumentError: The id is blank.
@@ -134,6 +138,9 @@ class Configured(Inclusions, Generic[R]):
             flag_id: Its id.
             version: The number of the version.
 
+        Returns:
+            ``{"version": 3, "createdAt": ..., "createdBy": ..., "flagConfig": {...}}``: the flag or experiment as it was then.
+
         Raises:
             InvalidArgumentError: One of both is blank.
             NotFoundError: There is none.
@@ -170,6 +177,9 @@ class Configured(Inclusions, Generic[R]):
         Args:
             flag_id: The id of the flag or experiment.
             variant_key: The key of the variant.
+
+        Returns:
+            ``{"key": "on", "name": "", "payload": {}, "description": "", "rolloutWeight": 1}``.
 
         Raises:
             InvalidArgumentError: One of both is blank.

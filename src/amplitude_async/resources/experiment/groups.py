@@ -60,6 +60,9 @@ class Mutexes:
         Args:
             mutex_id: Its id.
 
+        Returns:
+            ``{"id": 771, "key": ..., "name": ..., "slots": [{"index": 1, "percentage": 70, "experiments": [60231], ...}], ...}``.
+
         Raises:
             InvalidArgumentError: The id is blank.
             NotFoundError: There is none of that id.
@@ -243,6 +246,9 @@ class Holdouts:
 
         Args:
             holdout_id: Its id.
+
+        Returns:
+            ``{"id": 812, "key": ..., "name": ..., "holdoutPercentage": 5, "experiments": [60231], ...}``.
 
         Raises:
             InvalidArgumentError: The id is blank.

@@ -474,6 +474,9 @@ class Dsar:
             request_id: The request.
             output_id: The number at the end of one of its ``urls``, from 0.
 
+        Returns:
+            A :class:`DsarOutput`: ``async for row in output.rows()``, or ``await output.open()`` for its bytes.
+
         Raises:
             InvalidArgumentError: One of them is no whole number.
 
