@@ -737,15 +737,17 @@ def _checked_choice(value: object) -> WhenLimited:
 def _checked_quotas(quotas: Mapping[QuotaName, Quota] | None) -> Mapping[QuotaName, Quota] | None:
     if quotas is None:
         return None
-    from amplitude_async._protocol.budget import QUOTAS, Quota  # noqa: PLC0415 - loaded where it is used
+    from amplitude_async._protocol.budget import QUOTAS, quota_fault  # noqa: PLC0415 - loaded where it is used
 
+    if not hasattr(quotas, "items"):
+        message = "quotas must be a mapping of names to Quota values."
+        raise ConfigurationError(message)
     for name, quota in dict(quotas).items():
         if name not in QUOTAS:
             message = f"quotas has no {shown(name)}; the names are {', '.join(QUOTAS)}."
             raise ConfigurationError(message)
-        amounts = [window.cost for window in quota.windows] if isinstance(quota, Quota) else [0]
-        if min((*amounts, 1 if quota.in_flight is None else quota.in_flight)) < 1:
-            message = f"quotas[{name!r}] must be a Quota whose costs are 1 or more."
+        if fault := quota_fault(quota):
+            message = f"quotas[{name!r}] {fault}."
             raise ConfigurationError(message)
     return dict(quotas)
 

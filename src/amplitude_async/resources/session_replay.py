@@ -13,7 +13,7 @@ from amplitude_async._protocol.budget import Use
 from amplitude_async._protocol.call import Call, read_members
 from amplitude_async._protocol.codec import MalformedError, decode
 from amplitude_async._protocol.dates import iso_instant
-from amplitude_async.errors import AuthenticationError, ResponseError
+from amplitude_async.errors import AuthenticationError, ResponseError, UnexpectedResponseError
 from amplitude_async.resources.paging import Page, Pages
 from amplitude_async.resources.parameters import one_of, query_pairs, refused, required_text, whole_number
 
@@ -222,6 +222,9 @@ class ReplayEvents:
         if self._place >= len(page.items):
             if page.next_cursor is None:
                 raise StopAsyncIteration
+            if page.next_cursor == self._token:
+                message = "Amplitude answered with a page of files that leads to itself"
+                raise UnexpectedResponseError(message, status=200, outcome="unknown")
             self._token, self._page, self._place = page.next_cursor, None, 0
             return
         link = self._runner.link("session_replay", str(page.items[self._place]))
