@@ -231,6 +231,7 @@ class Connection:
             self._gate.close()
         for scope in tuple(self._pauses):
             scope.cancel()
+        left_open: list[str] = []
         try:
             # A cancelled caller must not leave sockets behind; both steps are bounded.
             with anyio.CancelScope(shield=True):
@@ -240,7 +241,7 @@ class Connection:
                 for opening in tuple(self.openings):
                     opening.give_up()
                 for stream in tuple(self._streams):
-                    warnings.warn(f"{stream!r} was left open; use 'async with' or aclose()", ResourceWarning, stacklevel=4)
+                    left_open.append(f"{stream!r} was left open; use 'async with' or aclose()")
                     await stream.aclose()
                 if not await self.tasks.join(seconds) and transport is not None:
                     # Their sockets go, and they end by the error that this gives them.
@@ -250,6 +251,9 @@ class Connection:
                     await transport.aclose()
         finally:
             self._shut.set()
+        # Last, since a warning may be an error.
+        for text in left_open:
+            warnings.warn(text, ResourceWarning, stacklevel=4)
 
 
 def _event_loop() -> object:
