@@ -12,7 +12,18 @@ from urllib.parse import parse_qs, urlsplit
 import anyio
 import pytest
 
-from amplitude_async import AsyncAmplitude, Backoff, BudgetError, ClosedError, Event, Quota, RateLimitedError, Timeout, Window
+from amplitude_async import (
+    AsyncAmplitude,
+    Backoff,
+    BudgetError,
+    ClosedError,
+    Event,
+    Quota,
+    RateLimitedError,
+    ServerError,
+    Timeout,
+    Window,
+)
 from amplitude_async.sandbox import Sandbox
 from amplitude_async.sandbox.limits import Limits
 
@@ -85,7 +96,7 @@ class Desk:
                     self.refused += 1
                 else:
                     self.answered += 1
-            body = TOO_MANY if is_refused else {"data": {"number": number}}
+            body = TOO_MANY if is_refused else {"data": {"number": number}, "matches": []}
             connection.send(response(429 if is_refused else 200, json.dumps(body).encode()))
 
 
@@ -110,7 +121,7 @@ async def test_two_hundred_queries_at_once() -> None:
                 async with anyio.create_task_group() as group:
                     for number in range(200):
                         group.start_soon(ask, number)
-    assert answers == {number: {"data": {"number": number}} for number in range(200)}
+    assert answers == {number: {"data": {"number": number}, "matches": []} for number in range(200)}
     assert desk.most == 5
     assert desk.answered == 200
     assert desk.refused == sum(1 + number % 2 for number in range(0, 200, 7))
@@ -133,9 +144,9 @@ async def test_a_deadline_of_ones_own_waits_for_a_place_too() -> None:
     assert (len(answers), desk.most) == (30, 5)
 
 
-@pytest.mark.parametrize("waits_for", ["a minute", "a job"])
+@pytest.mark.parametrize("waits_for", ["a minute", "a job", "the next attempt"])
 async def test_closing_the_client_ends_every_wait(waits_for: str) -> None:
-    """Who waits for a budget, or between two looks at a job, is told at once when the client is closed."""
+    """Who waits for a budget, between two looks at a job, or between two attempts, is told at once when the client is closed."""
     slept = anyio.Event()
 
     async def sleep(_: float) -> None:
@@ -144,14 +155,16 @@ async def test_closing_the_client_ends_every_wait(waits_for: str) -> None:
 
     def running(connection: Connection) -> None:
         while connection.read_request():
-            connection.send(response(202, b'{"request_id": "r1", "async_status": "JOB INPROGRESS", "userData": {}}'))
+            status = 503 if waits_for == "the next attempt" else 202
+            connection.send(response(status, b'{"request_id": "r1", "async_status": "JOB INPROGRESS", "userData": {}}'))
 
     with ScriptedServer(running) as server:
         quotas: dict[Any, Quota] = {"profiles": Quota(windows=(Window(1, 60.0),))}
         amplitude = client(server.url, Clock(), backoff=Backoff(sleep=sleep), quotas=quotas)
 
         async def wait() -> None:
-            with pytest.raises(ClosedError):
+            # What the attempt came to says more than that the client is closed.
+            with pytest.raises(ServerError if waits_for == "the next attempt" else ClosedError):
                 if waits_for == "a job":
                     await amplitude.cohorts.download("k3x9q2f")
                 await amplitude.profiles.get(user_id="ada")

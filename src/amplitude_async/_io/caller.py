@@ -234,8 +234,11 @@ class Caller:
         end = self.deadline(call.kind) if deadline is None else deadline
         is_default = deadline is None and self.policy.timeout.call is None
         verdicts: list[Verdict] = []
+        wait: float | None = None
         while True:
             try:
+                if wait is not None:
+                    await self.connection.pause(backoff.sleep(wait))
                 transport, slots = self.connection.enter()
                 if call.uses:
                     began = backoff.clock()
@@ -256,7 +259,6 @@ class Caller:
             if wait is None:
                 raise finished(verdicts, call, self.summary(call, len(verdicts)))
             _LOG.debug("%s %s is tried again in %.3g s", call.method, call.route, wait)
-            await backoff.sleep(wait)
 
     async def _enter_gate(self, call: Call, until: float) -> None:
         gate = self.connection.gate(self.policy.backoff)

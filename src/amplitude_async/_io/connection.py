@@ -194,7 +194,7 @@ class Connection:
         self._pauses = set()
 
     async def pause(self, sleeping: Awaitable[None]) -> None:
-        """Wait for something that is no request, such as the next look at a job; ends with the client.
+        """Wait for something that is no request: for the next attempt, or the next look at a job. It ends with the client.
 
         Raises:
             ClosedError: The client is closed, or was meanwhile.
