@@ -19,8 +19,11 @@ from amplitude_async import (
     ConfigurationError,
     InvalidArgumentError,
     NotFoundError,
+    Period,
+    Quota,
     RateLimitedError,
     Timeout,
+    Window,
     errors,
 )
 
@@ -272,3 +275,28 @@ def test_backoff_doubles_up_to_its_cap() -> None:
     backoff = Backoff(base=0.5, cap=8.0, jitter=lambda limit: limit)
     assert [backoff.delay(attempt) for attempt in range(1, 8)] == [0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0]
     assert all(0 <= Backoff().delay(1) <= 0.5 for _ in range(100))
+
+
+@pytest.mark.parametrize(
+    "quotas",
+    [
+        5,
+        {"queries": 5},
+        {"queries": None},
+        {"queries": Quota(windows=((5, 300),))},  # type: ignore[arg-type]  # that is the point, here and below
+        {"queries": Quota(windows=5)},  # type: ignore[arg-type]
+        {"queries": Quota(windows=(Window("a", 1),))},  # type: ignore[arg-type]
+        {"queries": Quota(windows=(Window(5, 0),))},
+        {"queries": Quota(windows=(Window(5, float("nan")),))},
+        {"queries": Quota(windows=(Period(5, "year"),))},  # type: ignore[arg-type]
+        {"queries": Quota(in_flight=0)},
+        {"queries": Quota(in_flight=True)},
+        {"queries": Quota(in_flight="x")},  # type: ignore[arg-type]
+        {"visits": Quota()},
+    ],
+    ids=repr,
+)
+def test_quotas_of_ones_own_are_looked_at(quotas: Any) -> None:
+    """What is no quota is refused at construction, and not when the first call waits by it."""
+    with pytest.raises(ConfigurationError, match="quotas"):
+        AsyncAmplitude("key", quotas=quotas)

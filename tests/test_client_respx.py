@@ -76,7 +76,7 @@ async def test_a_path_in_an_endpoint_is_a_prefix() -> None:
     """Every API's path is put behind the endpoint's own."""
     with respx.mock() as wire:
         wire.post("https://proxy.example/amplitude/2/httpapi").respond(json=OK)
-        wire.get("https://proxy.example/amplitude/api/2/usersearch").respond(json={})
+        wire.get("https://proxy.example/amplitude/api/2/usersearch").respond(json={"type": "nomatch", "matches": []})
         async with AsyncAmplitude("key", secret_key="secret", base_url="https://proxy.example/amplitude/") as amplitude:
             await amplitude.track(EVENT)
             await amplitude.user_search("x")

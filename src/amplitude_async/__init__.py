@@ -51,10 +51,11 @@ if TYPE_CHECKING:
     from amplitude_async.exporting.rows import ExportedEvent
     from amplitude_async.exporting.sync import SyncProgress, SyncReport
     from amplitude_async.hours import ExportSettings, export_hour, plan_hours
-    from amplitude_async.options import Backoff, Timeout
+    from amplitude_async.options import UNSET, Backoff, Timeout, Unset
     from amplitude_async.queries import Event, Segment
 
 __all__ = [
+    "UNSET",
     "AmplitudeError",
     "ArchiveLimits",
     "AsyncAmplitude",
@@ -104,6 +105,7 @@ __all__ = [
     "Timeout",
     "TransportError",
     "UnexpectedResponseError",
+    "Unset",
     "Window",
     "__version__",
     "event_context",
@@ -112,6 +114,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "UNSET": "options",
     "ArchiveLimits": "_protocol.inflating",
     "AsyncAmplitude": "client",
     "Backoff": "options",
@@ -132,6 +135,7 @@ _HOMES = {
     "SyncProgress": "exporting.sync",
     "SyncReport": "exporting.sync",
     "Timeout": "options",
+    "Unset": "options",
     "Window": "_protocol.budget",
     "__version__": "_version",
     "event_context": "context",

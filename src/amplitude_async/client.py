@@ -13,7 +13,7 @@ from amplitude_async._io.observing import Asked
 from amplitude_async._protocol.hosts import resolve
 from amplitude_async.errors import ConfigurationError, shown
 from amplitude_async.events import Defaults, epoch_ms
-from amplitude_async.options import DEFAULT_MAX_RETRIES, MASK, Backoff, Timeout, as_timeout, check_credential
+from amplitude_async.options import DEFAULT_MAX_RETRIES, MASK, UNSET, Backoff, Timeout, Unset, as_timeout, check_credential
 from amplitude_async.resources import ingestion
 from amplitude_async.resources.before_send import Sieve, check_before_send
 from amplitude_async.resources.namespaces import Namespaces
@@ -63,16 +63,6 @@ _TRANSPORTS: Final = ("httpx", "httpx2", "aiohttp")
 MAX_RETRIES_LIMIT: Final = 100
 _TRACK: Final = Asked("ingestion", "ingestion", "POST", "/2/httpapi")
 _BATCH: Final = Asked("ingestion", "ingestion", "POST", "/batch")
-
-
-class _Unset:
-    """Tells "left out" from ``None`` in :meth:`AsyncAmplitude.with_options`."""
-
-    def __repr__(self) -> str:
-        return "UNSET"
-
-
-_UNSET: Final = _Unset()
 
 
 class AsyncAmplitude(Namespaces):
@@ -234,17 +224,19 @@ class AsyncAmplitude(Namespaces):
     def with_options(  # noqa: PLR0913 - the settings of one object
         self,
         *,
-        timeout: float | Timeout | _Unset = _UNSET,
-        max_retries: int | _Unset = _UNSET,
-        backoff: Backoff | _Unset = _UNSET,
-        share_requests: bool | _Unset = _UNSET,
-        when_limited: WhenLimited | _Unset = _UNSET,
-        before_send: BeforeSend | _Unset | None = _UNSET,
-        user_id: str | _Unset | None = _UNSET,
-        device_id: str | _Unset | None = _UNSET,
-        session_id: object = _UNSET,
+        timeout: float | Timeout | Unset = UNSET,
+        max_retries: int | Unset = UNSET,
+        backoff: Backoff | Unset = UNSET,
+        share_requests: bool | Unset = UNSET,
+        when_limited: WhenLimited | Unset = UNSET,
+        before_send: BeforeSend | Unset | None = UNSET,
+        user_id: str | Unset | None = UNSET,
+        device_id: str | Unset | None = UNSET,
+        session_id: object = UNSET,
     ) -> AsyncAmplitude:
         """Return a cheap view of this client with other options; it shares the connections and the limiters.
+
+        What is left out, or given as :data:`~amplitude_async.UNSET`, stays as it is.
 
         Args:
             timeout: As for the client.
@@ -261,23 +253,23 @@ class AsyncAmplitude(Namespaces):
             ConfigurationError: An option makes no sense.
         """
         policy, defaults = self._caller.policy, self._defaults
-        if not isinstance(timeout, _Unset):
+        if timeout is not UNSET:
             policy = policy._replace(timeout=as_timeout(timeout))
-        if not isinstance(max_retries, _Unset):
+        if max_retries is not UNSET:
             policy = policy._replace(max_retries=_whole("max_retries", max_retries, least=0, most=MAX_RETRIES_LIMIT))
-        if not isinstance(backoff, _Unset):
+        if backoff is not UNSET:
             policy = policy._replace(backoff=backoff)
-        if not isinstance(when_limited, _Unset):
+        if when_limited is not UNSET:
             policy = policy._replace(when_limited=_checked_choice(when_limited))
         changes = {"user_id": user_id, "device_id": device_id, "session_id": session_id}
-        changed = {name: value for name, value in changes.items() if value is not _UNSET}
+        changed = {name: value for name, value in changes.items() if value is not UNSET}
         if "session_id" in changed:
             changed["session_id"] = _session(changed["session_id"])
         view = object.__new__(type(self))
         view._caller = Caller(self._caller.connection, policy)
         view._defaults = defaults._replace(**changed)
-        view._sieve = self._sieve if isinstance(before_send, _Unset) else _sieve(before_send)
-        view._shares = self._shares if isinstance(share_requests, _Unset) else share_requests
+        view._sieve = self._sieve if before_send is UNSET else _sieve(before_send)
+        view._shares = self._shares if share_requests is UNSET else share_requests
         view._is_view = True
         return view
 
@@ -745,15 +737,17 @@ def _checked_choice(value: object) -> WhenLimited:
 def _checked_quotas(quotas: Mapping[QuotaName, Quota] | None) -> Mapping[QuotaName, Quota] | None:
     if quotas is None:
         return None
-    from amplitude_async._protocol.budget import QUOTAS, Quota  # noqa: PLC0415 - loaded where it is used
+    from amplitude_async._protocol.budget import QUOTAS, quota_fault  # noqa: PLC0415 - loaded where it is used
 
+    if not hasattr(quotas, "items"):
+        message = "quotas must be a mapping of names to Quota values."
+        raise ConfigurationError(message)
     for name, quota in dict(quotas).items():
         if name not in QUOTAS:
             message = f"quotas has no {shown(name)}; the names are {', '.join(QUOTAS)}."
             raise ConfigurationError(message)
-        amounts = [window.cost for window in quota.windows] if isinstance(quota, Quota) else [0]
-        if min((*amounts, 1 if quota.in_flight is None else quota.in_flight)) < 1:
-            message = f"quotas[{name!r}] must be a Quota whose costs are 1 or more."
+        if fault := quota_fault(quota):
+            message = f"quotas[{name!r}] {fault}."
             raise ConfigurationError(message)
     return dict(quotas)
 

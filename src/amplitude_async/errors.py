@@ -7,7 +7,7 @@
       ClosedError                   used after closing
       BudgetError                   a limit of Amplitude's would be passed; .cost .wait
       TransportError                no complete answer; .detail
-        RequestTimeoutError         (also a builtin TimeoutError); .job_id
+        RequestTimeoutError         (also a builtin TimeoutError)
       ResponseError                 Amplitude answered no: .status .data .headers
         RedirectError               3xx; .target_host
         BadRequestError             400
@@ -20,7 +20,7 @@
       UnexpectedResponseError       2xx, but not what the API documents: .status .data
       PartialDeliveryError          some events of a list were accepted, some were not: .delivered .failed
       PartialDeletionError          some users may be scheduled for deletion, others are not: .report .error
-      JobError                      a job that Amplitude ran has failed: .job_id .reason
+      JobError                      a job that Amplitude ran has failed: .reason
       OutboxError                   background delivery could not take, keep or hand back events
         OutboxFull                  no room, and waiting for it was not asked for or took too long
         OutboxClosed                used after closing (also a ClosedError)
@@ -28,6 +28,8 @@
         OutboxStorageError          the disk refused, or holds what this outbox must not use; .path .detail
       ExportError                   a damaged or cut archive, a row that cannot be read: .member .line
         ExportStorageError          a file of it cannot be written: the disk is full, or forbids it
+
+Every error of a job names it in ``job_id``, so that the wait can be taken up again.
 
 Every error of a call that was sent answers two questions: what happened to the data (``outcome``) and under which
 ``insert_ids`` it may be sent again without being counted twice. Facts are attributes; the message is for people.
@@ -110,11 +112,14 @@ class AmplitudeError(Exception):
         outcome: What became of the data, or ``None`` if the error is not about a call that was sent.
         insert_ids: The ids under which the events of the call may be repeated safely.
         request: A summary of the request, or ``None`` if there was none.
+        job_id: The job at Amplitude (a cohort's download, a DSAR request) that was waited for, by which that can be taken up again;
+            ``None`` if there was none.
     """
 
     outcome: Outcome | None = None
     insert_ids: tuple[str, ...] = ()
     request: RequestSummary | None = None
+    job_id: int | str | None = None
 
     # What must not travel in a pickle: the server's answer may echo anything, a key included.
     _unpickled = frozenset({"data", "headers"})
@@ -239,13 +244,7 @@ class TransportError(AmplitudeError):
 
 
 class RequestTimeoutError(TransportError, TimeoutError):
-    """A limit in time passed before the answer was complete, or before a job was done.
-
-    Attributes:
-        job_id: The job that was waited for, by which the wait can be resumed; ``None`` if there was none.
-    """
-
-    job_id: int | str | None = None
+    """A limit in time passed before the answer was complete, or before a job was done (then ``job_id`` says which)."""
 
 
 class ResponseError(AmplitudeError):
@@ -422,11 +421,9 @@ class JobError(AmplitudeError):
     """A job that Amplitude ran has failed; waiting longer would not help.
 
     Attributes:
-        job_id: The job.
         reason: Amplitude's own words; ``""`` if there are none.
     """
 
-    job_id: int | str | None = None
     reason: str = ""
 
     def __init__(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 import time
+from enum import Enum
 from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 from amplitude_async.errors import ConfigurationError
 
-__all__ = ["Backoff", "Limits", "Secret", "Timeout", "check_credential", "limits_for"]
+__all__ = ["UNSET", "Backoff", "Limits", "Secret", "Timeout", "Unset", "check_credential", "limits_for"]
 
 MASK: Final = "********"
 
@@ -38,6 +39,19 @@ DEFAULT_MAX_CONNECTIONS: Final = 50
 """Single-connection slots of the client that the library builds."""
 FOREIGN_MAX_CONNECTIONS: Final = 8
 """Requests in flight on a client that the user passes in: one httpcore pool gets slower beyond about this many."""
+
+
+class Unset(Enum):
+    """The type of :data:`UNSET`, for annotations: ``str | Unset | None``."""
+
+    UNSET = "UNSET"
+
+    def __repr__(self) -> str:
+        return self.value
+
+
+UNSET: Final = Unset.UNSET
+"""An argument that was left out, where ``None`` means something of its own, such as "take it away"."""
 
 
 class Secret:

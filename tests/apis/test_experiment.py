@@ -43,14 +43,14 @@ class Clock:
 async def running(experiment: Experiment, box: Sandbox, key: str, **fields: Any) -> str:
     """Make an experiment, active for everybody, and return its id."""
     made = await experiment.experiments.create(project_id=box.project_id, key=key, bucketing_key="user_id", **fields)
-    await experiment.experiments.edit(made["id"], enabled=True, rollout_percentage=100)
+    await experiment.experiments.update(made["id"], enabled=True, rollout_percentage=100)
     return str(made["id"])
 
 
 async def served(experiment: Experiment, box: Sandbox, key: str, **fields: Any) -> str:
     """Make a flag, active for everybody, and return its id."""
     made = await experiment.flags.create(project_id=box.project_id, key=key, bucketing_key="user_id", **fields)
-    await experiment.flags.edit(made["id"], enabled=True, rollout_percentage=100)
+    await experiment.flags.update(made["id"], enabled=True, rollout_percentage=100)
     return str(made["id"])
 
 
@@ -76,7 +76,7 @@ async def test_a_flag_is_made_found_changed_and_archived(box: Sandbox) -> None:
         assert (flag["key"], flag["enabled"], flag["rolloutPercentage"], flag["deleted"]) == ("checkout-v2", False, 0, False)
         assert flag["variants"] == [{"key": "on"}]
         assert flag["targetSegments"] == [NORDIC]
-        assert await flags.edit(int(made["id"]), enabled=True, rollout_percentage=20.5, tags=["a"], target_segments=[]) == "OK"
+        assert await flags.update(int(made["id"]), enabled=True, rollout_percentage=20.5, tags=["a"], target_segments=[]) == "OK"
         flag = await flags.get(made["id"])
         assert (flag["enabled"], flag["rolloutPercentage"], flag["tags"], flag["targetSegments"]) == (True, 20.5, ["a"], [])
         assert flag["description"] == "x"
@@ -84,7 +84,7 @@ async def test_a_flag_is_made_found_changed_and_archived(box: Sandbox) -> None:
         assert (await flags.get(made["id"]))["deleted"] is True
         assert [item async for item in flags.list()] == []
         assert [item["id"] async for item in flags.list(include_archived=True)] == [made["id"]]
-        await flags.edit(made["id"], archive=False)
+        await flags.update(made["id"], archive=False)
         assert [item["key"] async for item in flags.list()] == ["checkout-v2"]
 
 
@@ -128,7 +128,7 @@ async def test_an_experiment_has_more_to_say(box: Sandbox) -> None:
                 }
             ],
         }
-        await experiments.edit(
+        await experiments.update(
             made["id"],
             enabled=True,
             start_date="2026-05-01",
@@ -143,7 +143,7 @@ async def test_an_experiment_has_more_to_say(box: Sandbox) -> None:
         found = await experiments.get(made["id"])
         assert (found["state"], found["startDate"], found["endDate"]) == ("running", "2026-05-01", "2026-05-31")
         assert (found["decision"], found["rolledOutVariant"], found["exposureEvent"]) == ("rollout", "treatment", exposure)
-        await experiments.edit(made["id"], end_date=None, exposure_event=None, rolled_out_variant=None, enabled=False)
+        await experiments.update(made["id"], end_date=None, exposure_event=None, rolled_out_variant=None, enabled=False)
         found = await experiments.get(made["id"])
         assert (found["endDate"], found["exposureEvent"], found["rolledOutVariant"], found["state"]) == (None, None, None, "planning")
 
@@ -166,11 +166,11 @@ async def test_variants_come_and_go(box: Sandbox, kind: str) -> None:
         with pytest.raises(BadRequestError, match="already"):
             await configured.create_variant(ident, key="c")
         await configured.add_inclusions(ident, "c", ["user-1", "user-2"])
-        await configured.edit_variant(ident, "c", key="d", rollout_weight=4)
+        await configured.update_variant(ident, "c", key="d", rollout_weight=4)
         assert [variant["key"] for variant in await configured.variants(ident)] == ["a", "b", "d"]
         assert (await configured.get(ident))["rolloutWeights"] == {"a": 1, "b": 1, "d": 4}
         assert await configured.inclusions(ident, "d") == ["user-1", "user-2"]
-        await configured.remove_variant(ident, "d")
+        await configured.delete_variant(ident, "d")
         with pytest.raises(NotFoundError, match="no such variant"):
             await configured.variant(ident, "d")
         assert (await configured.get(ident))["rolloutWeights"] == {"a": 1, "b": 1}
@@ -225,7 +225,7 @@ async def test_deployments_serve_what_they_are_told_to(box: Sandbox) -> None:
             assert await experiment.variants("user-1") == {}
             await experiment.flags.remove_deployment(ident, made["id"])
             assert {*await other.experiment.variants("user-1")} == {"y"}
-            assert await experiment.deployments.edit(made["id"], label="other") == "OK"
+            assert await experiment.deployments.update(made["id"], label="other") == "OK"
             await experiment.deployments.archive(made["id"])
             with pytest.raises(AuthenticationError):
                 await other.experiment.variants("user-1")
@@ -241,7 +241,7 @@ async def test_every_change_is_a_version() -> None:
             flags = amplitude.experiment.flags
             made = await flags.create(project_id=box.project_id, key="x")
             clock.now += 3600
-            await flags.edit(made["id"], name="later")
+            await flags.update(made["id"], name="later")
             clock.now += 3600
             await flags.add_inclusions(made["id"], "on", "user-1")
             other = await amplitude.experiment.experiments.create(project_id=box.project_id, key="y")
@@ -269,12 +269,12 @@ async def test_groups_are_made_changed_and_archived(box: Sandbox) -> None:
             (1, "slot-1", 70, [ident]),
             (2, "slot-2", 30, []),
         ]
-        await experiment.mutexes.edit(mutex["id"], name="Cart", description="d")
-        await experiment.mutexes.edit_slot(mutex["id"], 2, experiments=ident, individuals=["user-1"])
+        await experiment.mutexes.update(mutex["id"], name="Cart", description="d")
+        await experiment.mutexes.update_slot(mutex["id"], 2, experiments=ident, individuals=["user-1"])
         found = await experiment.mutexes.get(str(mutex["id"]))
         assert (found["name"], found["slots"][1]["experiments"], found["slots"][1]["individuals"]) == ("Cart", [ident], ["user-1"])
         holdout = await experiment.holdouts.create(project_id=box.project_id, name="Q1", holdout_percentage=5, experiments=[ident])
-        await experiment.holdouts.edit(holdout["id"], individual_inclusion=["user-2"])
+        await experiment.holdouts.update(holdout["id"], individual_inclusion=["user-2"])
         held = await experiment.holdouts.get(holdout["id"])
         assert (held["holdoutPercentage"], held["experiments"], held["individualInclusion"]) == (5, [ident], ["user-2"])
         assert [item["name"] async for item in experiment.mutexes.list()] == ["Cart"]
@@ -381,7 +381,7 @@ async def test_a_web_experiment_cannot_be_edited(box: Sandbox) -> None:
         experiments = amplitude.experiment.experiments
         made = await experiments.create(project_id=box.project_id, key="x", deliveryMethod="web")
         with pytest.raises(ResponseError) as caught:
-            await experiments.edit(made["id"], name="y")
+            await experiments.update(made["id"], name="y")
         assert caught.value.status == 405
 
 
@@ -407,9 +407,9 @@ async def test_users_are_dealt_out_and_stay_where_they_are(box: Sandbox) -> None
         experiment = amplitude.experiment
         variants: Any = [{"key": "control"}, {"key": "treatment", "payload": {"color": "teal"}}]
         ident = await running(experiment, box, "checkout-v2", variants=variants)
-        await experiment.experiments.edit(ident, rollout_percentage=40)
+        await experiment.experiments.update(ident, rollout_percentage=40)
         some = await assigned(experiment)
-        await experiment.experiments.edit(ident, rollout_percentage=100)
+        await experiment.experiments.update(ident, rollout_percentage=100)
         everybody = await assigned(experiment)
         assert await assigned(experiment) == everybody
         assert 0 < len([user for user, got in some.items() if got]) < len(some)
@@ -445,7 +445,7 @@ async def test_segments_look_at_what_is_sent_and_what_is_stored(box: Sandbox) ->
     async with AsyncAmplitude(**box.credentials) as amplitude:
         experiment = amplitude.experiment
         made = await experiment.experiments.create(project_id=box.project_id, key="x", target_segments=[GOLD])
-        await experiment.experiments.edit(made["id"], enabled=True)
+        await experiment.experiments.update(made["id"], enabled=True)
         await amplitude.track(
             {"event_type": "e", "user_id": "user-12345", "user_properties": {"tier": "gold"}, "device_id": "device-1"}
         )
@@ -461,7 +461,7 @@ async def test_built_in_properties_and_groups_are_stored_too(box: Sandbox) -> No
     async with AsyncAmplitude(**box.credentials) as amplitude:
         experiment = amplitude.experiment
         made = await experiment.flags.create(project_id=box.project_id, key="x", target_segments=[NORDIC])
-        await experiment.flags.edit(made["id"], enabled=True)
+        await experiment.flags.update(made["id"], enabled=True)
         await amplitude.track({"event_type": "e", "user_id": "user-12345", "country": "Norway"})
         assert await experiment.variant("x", "user-12345") is not None
         assert await experiment.variant("x", "user-12345", country="Peru") is None
@@ -473,12 +473,12 @@ async def test_inclusions_come_first(box: Sandbox) -> None:
         experiment = amplitude.experiment
         ident = await running(experiment, box, "x", target_segments=[GOLD])
         await experiment.experiments.add_inclusions(ident, "control", ["user-12345", "device-1"])
-        await experiment.experiments.edit(ident, rollout_percentage=0)
+        await experiment.experiments.update(ident, rollout_percentage=0)
         for user in ({"user_id": "user-12345"}, {"device_id": "device-1"}):
             found = await experiment.variant("x", **user, user_properties={"tier": "gold"})  # type: ignore[arg-type]  # each id is a text
             assert found is not None
             assert found["key"] == "control"
-        await experiment.experiments.edit(ident, enabled=False)
+        await experiment.experiments.update(ident, enabled=False)
         assert await experiment.variants("user-12345") == {}
 
 
@@ -488,7 +488,7 @@ async def test_members_of_a_cohort_are_included(tmp_path: Any) -> None:
     with Sandbox(store=store) as box:
         async with AsyncAmplitude(**box.credentials) as amplitude:
             ident = await running(amplitude.experiment, box, "x")
-            await amplitude.experiment.experiments.edit(ident, rollout_percentage=0)
+            await amplitude.experiment.experiments.update(ident, rollout_percentage=0)
             await amplitude.experiment.experiments.add_cohort_inclusions(ident, "treatment", ["abc"])
             assert await assigned(amplitude.experiment, 2) == {"user-00000": {}, "user-00001": {}}
             who = (await amplitude.user_search("user-00001"))["matches"][0]["amplitude_id"]
@@ -505,12 +505,12 @@ async def test_a_sticky_assignment_outlives_its_rules(box: Sandbox) -> None:
     async with AsyncAmplitude(**box.credentials) as amplitude:
         experiment = amplitude.experiment
         ident = await running(experiment, box, "x")
-        await experiment.experiments.edit(ident, sticky_bucketing=True)
+        await experiment.experiments.update(ident, sticky_bucketing=True)
         before = await assigned(experiment, 12)
-        await experiment.experiments.edit(ident, rollout_percentage=0)
+        await experiment.experiments.update(ident, rollout_percentage=0)
         assert await assigned(experiment, 12) == before
         assert await experiment.variants("user-99999") == {}
-        await experiment.experiments.edit(ident, sticky_bucketing=False)
+        await experiment.experiments.update(ident, sticky_bucketing=False)
         assert {*map(str, (await assigned(experiment, 12)).values())} == {"{}"}
 
 
@@ -530,7 +530,7 @@ async def test_at_most_one_experiment_of_a_mutual_exclusion_group(box: Sandbox) 
         assert {len(got) for got in found.values()} == {0, 1}
         assert counts["first"] > counts["second"] > 0
         lonely = next(user for user, got in found.items() if not got)
-        await experiment.mutexes.edit_slot(mutex["id"], 2, individuals=[lonely])
+        await experiment.mutexes.update_slot(mutex["id"], 2, individuals=[lonely])
         assert {*await experiment.variants(lonely)} == {"second"}
         await experiment.mutexes.archive(mutex["id"])
         assert {len(got) for got in (await assigned(experiment, 8)).values()} == {2}
@@ -550,7 +550,7 @@ async def test_a_holdout_sees_no_experiment(box: Sandbox) -> None:
         assert 0 < len(held) < 24
         assert all("free" in got for got in found.values())
         seen = next(user for user, got in found.items() if "x" in got)
-        await experiment.holdouts.edit(holdout["id"], individual_inclusion=[seen], individual_exclusion=[held[0]])
+        await experiment.holdouts.update(holdout["id"], individual_inclusion=[seen], individual_exclusion=[held[0]])
         assert await experiment.variant("x", seen) is None
         assert await experiment.variant("x", held[0]) is not None
         who = (await amplitude.user_search(seen))["matches"][0]["amplitude_id"]
@@ -568,14 +568,14 @@ async def test_dependencies_are_met_or_nothing_is_given(box: Sandbox) -> None:
         child = await served(experiment, box, "child", parentDependencies=wanted)
         assert {*await experiment.variants("user-1")} == {"p1", "p2", "child"}
         assert {*await experiment.variants("user-1", flag_keys=["child"])} == {"child"}
-        await experiment.flags.edit(parents[1], enabled=False)
+        await experiment.flags.update(parents[1], enabled=False)
         assert {*await experiment.variants("user-1")} == {"p1"}
-        await experiment.flags.edit(child, parentDependencies={**wanted, "operator": "any"})
+        await experiment.flags.update(child, parentDependencies={**wanted, "operator": "any"})
         assert {*await experiment.variants("user-1")} == {"p1", "child"}
         await experiment.flags.archive(parents[0])
         assert await experiment.variants("user-1") == {}
         with pytest.raises(BadRequestError, match="circle"):
-            await experiment.flags.edit(parents[1], parentDependencies={"flags": {child: ["on"]}})
+            await experiment.flags.update(parents[1], parentDependencies={"flags": {child: ["on"]}})
 
 
 @pytest.mark.parametrize("mode", ["local", "remote"])
@@ -585,7 +585,7 @@ async def test_local_evaluation_comes_to_what_remote_evaluation_says(box: Sandbo
         experiment = amplitude.experiment
         fields: Any = {"evaluation_mode": mode}
         first, second = [await running(experiment, box, key, **fields, target_segments=[GOLD]) for key in ("first", "second")]
-        await experiment.experiments.edit(second, rollout_percentage=35.5)
+        await experiment.experiments.update(second, rollout_percentage=35.5)
         await experiment.experiments.add_inclusions(second, "treatment", ["user-00003"])
         await experiment.mutexes.create(
             project_id=1, name="m", bucketing_key="user_id", slots=[{"percentage": 80, "experiments": [first, second]}, 20], **fields

@@ -6,6 +6,7 @@ import asyncio
 import random
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import anyio
@@ -253,3 +254,37 @@ async def test_an_abandoned_download_is_aborted(way: str) -> None:
             while any(thread.is_alive() for thread in server._threads[1:]):
                 await anyio.sleep(0.01)
         assert amplitude._caller.tasks.alive == 0
+
+
+def endless_csv(connection: Connection) -> None:
+    """Begin a cohort's file and go on for ever."""
+    connection.read_request()
+    connection.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/csv\r\n\r\namplitude_id,user_id\n")
+    while not connection.server.stopped.is_set():
+        connection.send(b"1,ada\n" * 700)
+        connection.server.stopped.wait(0.001)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("way", ["close the client", "drop the iterator"])
+async def test_a_warning_that_is_an_error_leaves_no_connection(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With ``-W error`` the warning about a download that was left open is raised after everything is closed, and not in the middle."""
+    ignored: list[object] = []
+    monkeypatch.setattr("sys.unraisablehook", lambda unraisable: ignored.append(unraisable.exc_value))
+    with ScriptedServer(endless_csv) as server:
+        amplitude = AsyncAmplitude("key", secret_key="secret", base_url=server.url)
+        rows = amplitude.cohorts.file("Qz7Tm2").rows()
+        await anext(rows)
+        with warnings.catch_warnings(action="error"):
+            if way == "close the client":
+                with pytest.raises(ResourceWarning, match="left open"):
+                    await amplitude.aclose()
+            else:
+                del rows
+                assert [type(each) for each in ignored] == [ResourceWarning]
+                await settle(amplitude)
+        with anyio.fail_after(2):
+            while any(thread.is_alive() for thread in server._threads[1:]):
+                await anyio.sleep(0.01)
+        assert amplitude._caller.tasks.alive == 0
+        await amplitude.aclose()

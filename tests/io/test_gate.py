@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import anyio
 import pytest
 
-from amplitude_async import BudgetError, Period, Quota, Window
+from amplitude_async import BudgetError, ClosedError, Period, Quota, Window
 from amplitude_async._io.gate import Gate
 from amplitude_async._protocol.budget import Use
 
@@ -143,6 +144,80 @@ async def test_who_waits_for_a_place_is_refused_at_the_deadline() -> None:
     with anyio.fail_after(10), pytest.raises(BudgetError) as caught:
         await Gate.enter(_ticking(world), uses, may_wait=True, until=world.now + 0.05)
     assert caught.value.wait is None
+
+
+async def test_a_deadline_does_not_end_a_wait_for_a_place_before_it() -> None:
+    """Who waits for a request in flight to end, and has time, is let in when it ends, and not refused at once."""
+    world = World({"rest": Quota(in_flight=1)})
+    await world.gate.enter(REST, may_wait=True)
+    passed: list[float] = []
+
+    async def call() -> None:
+        await _ticking(world).enter(REST, may_wait=True, until=world.now + 60.0)
+        passed.append(world.now)
+
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as group:
+            group.start_soon(call)
+            await anyio.wait_all_tasks_blocked()
+            assert passed == []
+            world.gate.leave(REST)
+    assert len(passed) == 1
+
+
+async def test_a_place_goes_to_who_came_first_of_all_lines() -> None:
+    """Calls of several kinds that share a quota take turns in the order in which they came, whichever kind came first of all."""
+    world = World({"rest": Quota(in_flight=1)})
+    kinds = {"a": REST, "b": (Use("rest"), Use("queries")), "c": (Use("rest"), Use("cohort_requests"))}
+    await world.gate.enter(REST, may_wait=True)
+    looked: list[str] = []
+    async with anyio.create_task_group() as group:
+        for name in ("b", "a", "c", "a"):
+            group.start_soon(partial(world.gate.enter, kinds[name], may_wait=True))
+            await anyio.wait_all_tasks_blocked()
+        for name, uses in kinds.items():
+            world.gate._lines[tuple(use.quota for use in uses)][0].turn = _Noted(name, looked)
+        world.gate.leave(REST)
+        in_order = [*looked]
+        group.cancel_scope.cancel()
+    assert in_order == ["b", "a", "c"]
+
+
+class _Noted(anyio.Event):
+    """Notes that somebody is told to look at the books."""
+
+    def __new__(cls, name: str, looked: list[str]) -> Self:
+        return object.__new__(cls)
+
+    def __init__(self, name: str, looked: list[str]) -> None:
+        self.name, self.looked = name, looked
+
+    def set(self) -> None:
+        self.looked.append(self.name)
+
+
+async def test_closing_ends_every_wait() -> None:
+    """Who waits for a place, or for an hour to pass, is told that the client was closed, and nothing stays booked."""
+    world = World({"rest": Quota(in_flight=1)})
+    dear = (Use("queries", 1000),)
+    await world.gate.enter(REST, may_wait=True)
+    await world.gate.enter(dear, may_wait=True)
+    world.gate._sleep = lambda _: anyio.sleep_forever()
+    ended: list[str] = []
+
+    async def wait(name: str, uses: tuple[Use, ...]) -> None:
+        with pytest.raises(ClosedError):
+            await world.gate.enter(uses, may_wait=True)
+        ended.append(name)
+
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as group:
+            for name, uses in (("first", REST), ("second", REST), ("hour", dear)):
+                group.start_soon(wait, name, uses)
+            await anyio.wait_all_tasks_blocked()
+            world.gate.close()
+    assert sorted(ended) == ["first", "hour", "second"]
+    assert world.gate.budget.running("rest") == 1
 
 
 def _ticking(world: World) -> Gate:

@@ -12,7 +12,18 @@ from urllib.parse import parse_qs, urlsplit
 import anyio
 import pytest
 
-from amplitude_async import AsyncAmplitude, Backoff, BudgetError, Event, RateLimitedError, Timeout
+from amplitude_async import (
+    AsyncAmplitude,
+    Backoff,
+    BudgetError,
+    ClosedError,
+    Event,
+    Quota,
+    RateLimitedError,
+    ServerError,
+    Timeout,
+    Window,
+)
 from amplitude_async.sandbox import Sandbox
 from amplitude_async.sandbox.limits import Limits
 
@@ -85,7 +96,7 @@ class Desk:
                     self.refused += 1
                 else:
                     self.answered += 1
-            body = TOO_MANY if is_refused else {"data": {"number": number}}
+            body = TOO_MANY if is_refused else {"data": {"number": number}, "matches": []}
             connection.send(response(429 if is_refused else 200, json.dumps(body).encode()))
 
 
@@ -110,10 +121,60 @@ async def test_two_hundred_queries_at_once() -> None:
                 async with anyio.create_task_group() as group:
                     for number in range(200):
                         group.start_soon(ask, number)
-    assert answers == {number: {"data": {"number": number}} for number in range(200)}
+    assert answers == {number: {"data": {"number": number}, "matches": []} for number in range(200)}
     assert desk.most == 5
     assert desk.answered == 200
     assert desk.refused == sum(1 + number % 2 for number in range(0, 200, 7))
+
+
+async def test_a_deadline_of_ones_own_waits_for_a_place_too() -> None:
+    """Thirty queries at once with a time limit for each call: they wait for a place within it, and none is refused before it is over."""
+    desk = Desk({}, expects=5)
+    answers: list[Any] = []
+    with ScriptedServer(desk) as server:
+        async with client(server.url, Clock(), timeout=Timeout(call=30.0)) as amplitude:
+
+            async def ask(number: int) -> None:
+                answers.append(await amplitude.dashboard.events_list(number=number))
+
+            with anyio.fail_after(60):
+                async with anyio.create_task_group() as group:
+                    for number in range(30):
+                        group.start_soon(ask, number)
+    assert (len(answers), desk.most) == (30, 5)
+
+
+@pytest.mark.parametrize("waits_for", ["a minute", "a job", "the next attempt"])
+async def test_closing_the_client_ends_every_wait(waits_for: str) -> None:
+    """Who waits for a budget, between two looks at a job, or between two attempts, is told at once when the client is closed."""
+    slept = anyio.Event()
+
+    async def sleep(_: float) -> None:
+        slept.set()
+        await anyio.sleep_forever()
+
+    def running(connection: Connection) -> None:
+        while connection.read_request():
+            status = 503 if waits_for == "the next attempt" else 202
+            connection.send(response(status, b'{"request_id": "r1", "async_status": "JOB INPROGRESS", "userData": {}}'))
+
+    with ScriptedServer(running) as server:
+        quotas: dict[Any, Quota] = {"profiles": Quota(windows=(Window(1, 60.0),))}
+        amplitude = client(server.url, Clock(), backoff=Backoff(sleep=sleep), quotas=quotas)
+
+        async def wait() -> None:
+            # What the attempt came to says more than that the client is closed.
+            with pytest.raises(ServerError if waits_for == "the next attempt" else ClosedError):
+                if waits_for == "a job":
+                    await amplitude.cohorts.download("k3x9q2f")
+                await amplitude.profiles.get(user_id="ada")
+                await amplitude.profiles.get(user_id="ada")
+
+        with anyio.fail_after(20):
+            async with anyio.create_task_group() as group:
+                group.start_soon(wait)
+                await slept.wait()
+                await amplitude.aclose()
 
 
 async def test_views_and_kinds_share_the_five_places() -> None:

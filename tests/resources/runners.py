@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Never
 from urllib.parse import parse_qsl
 
 from amplitude_async._protocol.hosts import Endpoint
 from amplitude_async._protocol.links import read_link
+from amplitude_async.errors import AmplitudeError
+from amplitude_async.resources.namespaces import Namespaces
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from amplitude_async._protocol.call import Call
     from amplitude_async._protocol.hosts import Api
@@ -71,3 +74,41 @@ def run(awaitable: Any) -> Any:
     except StopIteration as done:
         return done.value
     raise AssertionError("it waits for something")
+
+
+class Refusing(FakeRunner):
+    """Answers nothing."""
+
+    async def open(self, call: Call, *, deadline: float | None = None) -> Never:
+        raise AmplitudeError("no answer")
+
+
+def refuse(_: Call) -> bytes:
+    raise AmplitudeError("no answer")
+
+
+class Entries(Namespaces):
+    """The namespaces of a client, without one."""
+
+    def __init__(self) -> None:
+        self._caller = Refusing(refuse)
+
+
+def entries(of: object, path: str = "") -> Iterator[tuple[str, object]]:
+    """Give every namespace, and what hangs off it."""
+    for name, member in inspect.getmembers_static(type(of)):
+        if isinstance(member, property) and not name.startswith("_"):
+            entry = getattr(of, name)
+            if hasattr(entry, "_runner"):
+                yield f"{path}{name}", entry
+                yield from entries(entry, f"{path}{name}.")
+
+
+def methods() -> dict[str, Callable[..., Any]]:
+    """Give every public method of every namespace, by what users write."""
+    return {
+        f"{path}.{name}": getattr(entry, name)
+        for path, entry in entries(Entries())
+        for name in dir(entry)
+        if not name.startswith("_") and inspect.isroutine(inspect.getattr_static(type(entry), name))
+    }

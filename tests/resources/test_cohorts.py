@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from amplitude_async import (
     AmplitudeError,
     AsyncAmplitude,
+    AuthenticationError,
     Backoff,
     BudgetError,
     ClosedError,
@@ -522,6 +523,27 @@ async def test_the_quota_of_requests_is_kept_here() -> None:
             await amplitude.cohorts.download("k3x9q2f", timeout=5)
         # Looking and reading takes nothing of it.
         assert await amplitude.cohorts.file("Qz7Tm2") == ROWS
+
+
+@pytest.mark.anyio
+async def test_a_refusal_while_waiting_names_the_request() -> None:
+    """Whatever error ends a download that was asked for, its ``job_id`` is the request to go on with."""
+    world = World(10**9)
+    async with world.http() as http, world.client(http) as amplitude:
+        world.faults = [500, 403]
+        with pytest.raises(AuthenticationError) as caught:
+            await amplitude.cohorts.download("k3x9q2f")
+    assert caught.value.job_id == "Qz7Tm2"
+
+
+@pytest.mark.parametrize("timeout", [None, 0, -1, float("inf"), float("nan"), "5"])
+def test_a_download_has_a_limit(timeout: Any) -> None:
+    """No limit is no number of seconds; it is refused, and never read as "do not wait for the job"."""
+    amplitude = AsyncAmplitude("key", secret_key="secret")
+    ways: tuple[dict[str, Any], ...] = ({"cohort_id": "k3x9q2f"}, {"request_id": "Qz7Tm2"})
+    for way in ways:
+        with pytest.raises(InvalidArgumentError, match="timeout"):
+            amplitude.cohorts.download(**way, timeout=timeout)
 
 
 @pytest.mark.anyio

@@ -72,15 +72,17 @@ async def first_of(pages: Any) -> object:
     [
         (lambda e: e.flags.archive(60231), ("PATCH", "/api/1/flags/60231", {"archive": True}, True)),
         (
-            lambda e: e.flags.edit("60231", enabled=False, tags="a"),
+            lambda e: e.flags.update("60231", enabled=False, tags="a"),
             ("PATCH", "/api/1/flags/60231", {"enabled": False, "tags": ["a"]}, True),
         ),
         (
-            lambda e: e.flags.edit("60231", rollout_percentage=20.5, target_segments=[SEGMENT], later=1),
+            lambda e: e.flags.update("60231", rollout_percentage=20.5, target_segments=[SEGMENT], later=1),
             ("PATCH", "/api/1/flags/60231", {"later": 1, "rolloutPercentage": 20.5, "targetSegments": [SEGMENT]}, True),
         ),
         (
-            lambda e: e.experiments.edit(7, start_date=date(2026, 5, 1), end_date=None, exposure_event=None, rolled_out_variant=None),
+            lambda e: e.experiments.update(
+                7, start_date=date(2026, 5, 1), end_date=None, exposure_event=None, rolled_out_variant=None
+            ),
             (
                 "PATCH",
                 "/api/1/experiments/7",
@@ -89,7 +91,7 @@ async def first_of(pages: Any) -> object:
             ),
         ),
         (
-            lambda e: e.experiments.edit(
+            lambda e: e.experiments.update(
                 7, start_date="2026-05-01", end_date=datetime(2026, 5, 9, 12, tzinfo=UTC), exposure_event=EXPOSURE, decision="rollout"
             ),
             (
@@ -104,10 +106,10 @@ async def first_of(pages: Any) -> object:
             ("POST", "/api/1/flags/7/variants", {"key": "b", "payload": None, "rolloutWeight": 2}, False),
         ),
         (
-            lambda e: e.flags.edit_variant(7, "a/b", payload=[1], name="B"),
+            lambda e: e.flags.update_variant(7, "a/b", payload=[1], name="B"),
             ("PATCH", "/api/1/flags/7/variants/a%2Fb", {"name": "B", "payload": [1]}, True),
         ),
-        (lambda e: e.flags.remove_variant(7, ".."), ("DELETE", "/api/1/flags/7/variants/%2E%2E", None, True)),
+        (lambda e: e.flags.delete_variant(7, ".."), ("DELETE", "/api/1/flags/7/variants/%2E%2E", None, True)),
         (
             lambda e: e.experiments.add_inclusions(7, "on", ["user-1", "d-1"]),
             ("POST", "/api/1/experiments/7/variants/on/users", {"inclusions": ["user-1", "d-1"]}, False),
@@ -132,15 +134,15 @@ async def first_of(pages: Any) -> object:
         ),
         (lambda e: e.flags.add_deployments(7, [4410]), ("POST", "/api/1/flags/7/deployments", {"deployments": [4410]}, False)),
         (lambda e: e.flags.remove_deployment(7, 4410), ("DELETE", "/api/1/flags/7/deployments/4410", None, True)),
-        (lambda e: e.deployments.edit(4410, label="b-1"), ("PATCH", "/api/1/deployments/4410", {"label": "b-1"}, True)),
+        (lambda e: e.deployments.update(4410, label="b-1"), ("PATCH", "/api/1/deployments/4410", {"label": "b-1"}, True)),
         (lambda e: e.deployments.archive(4410), ("PATCH", "/api/1/deployments/4410", {"archive": True}, True)),
         (lambda e: e.mutexes.archive(771), ("PATCH", "/api/1/mutexes/771", {"archive": True}, True)),
         (
-            lambda e: e.mutexes.edit_slot(771, 1, experiments=[60231], holdouts=[], individuals="u"),
+            lambda e: e.mutexes.update_slot(771, 1, experiments=[60231], holdouts=[], individuals="u"),
             ("PATCH", "/api/1/mutexes/771/slots/1", {"experiments": [60231], "holdouts": [], "individuals": ["u"]}, True),
         ),
         (
-            lambda e: e.holdouts.edit(812, individual_inclusion=["u"], experiments=[]),
+            lambda e: e.holdouts.update(812, individual_inclusion=["u"], experiments=[]),
             ("PATCH", "/api/1/holdouts/812", {"individualInclusion": ["u"], "experiments": []}, True),
         ),
         (lambda e: e.holdouts.archive(812), ("PATCH", "/api/1/holdouts/812", {"archive": True}, True)),
@@ -276,31 +278,31 @@ def test_more_removals_than_a_request_takes_go_in_several(count: int, sizes: lis
         (lambda e: e.flags.variants(None), "flag_id"),
         (lambda e: e.flags.remove_deployment(7, None), "deployment_id"),
         (lambda e: e.mutexes.get(0), "mutex_id"),
-        (lambda e: e.mutexes.edit_slot(7, 0, experiments=[1]), "slot_index"),
-        (lambda e: e.mutexes.edit_slot(7, 1), ""),
-        (lambda e: e.mutexes.edit(7, archive=True, name="x"), "archive"),
+        (lambda e: e.mutexes.update_slot(7, 0, experiments=[1]), "slot_index"),
+        (lambda e: e.mutexes.update_slot(7, 1), ""),
+        (lambda e: e.mutexes.update(7, archive=True, name="x"), "archive"),
         (lambda e: e.holdouts.get(None), "holdout_id"),
-        (lambda e: e.flags.edit(7), ""),
-        (lambda e: e.flags.edit(7, rollout_percentage=101), "rollout_percentage"),
-        (lambda e: e.flags.edit(7, rollout_percentage=True), "rollout_percentage"),
-        (lambda e: e.flags.edit(7, target_segments=[{"name": "x"}]), "target_segments[0].conditions"),
-        (lambda e: e.flags.edit(7, target_segments=[{**SEGMENT, "percentage": -1}]), "target_segments[0].percentage"),
-        (lambda e: e.flags.edit(7, target_segments=7), "target_segments"),
-        (lambda e: e.flags.edit(7, target_segments=["x"]), "target_segments[0]"),
+        (lambda e: e.flags.update(7), ""),
+        (lambda e: e.flags.update(7, rollout_percentage=101), "rollout_percentage"),
+        (lambda e: e.flags.update(7, rollout_percentage=True), "rollout_percentage"),
+        (lambda e: e.flags.update(7, target_segments=[{"name": "x"}]), "target_segments[0].conditions"),
+        (lambda e: e.flags.update(7, target_segments=[{**SEGMENT, "percentage": -1}]), "target_segments[0].percentage"),
+        (lambda e: e.flags.update(7, target_segments=7), "target_segments"),
+        (lambda e: e.flags.update(7, target_segments=["x"]), "target_segments[0]"),
         (
-            lambda e: e.flags.edit(
+            lambda e: e.flags.update(
                 7, target_segments=[{**SEGMENT, "conditions": [{"type": "cohort", "prop": "x", "op": "is", "values": []}]}]
             ),
             "target_segments[0].conditions[0].type",
         ),
         (
-            lambda e: e.flags.edit(7, target_segments=[{**SEGMENT, "conditions": [{"type": "property"}]}]),
+            lambda e: e.flags.update(7, target_segments=[{**SEGMENT, "conditions": [{"type": "property"}]}]),
             "target_segments[0].conditions[0].prop",
         ),
-        (lambda e: e.experiments.edit(7, start_date="soon"), "start_date"),
-        (lambda e: e.experiments.edit(7, end_date=7), "end_date"),
-        (lambda e: e.experiments.edit(7, exposure_event={"event_type": "x"}), "exposure_event.filters"),
-        (lambda e: e.experiments.edit(7, exposure_event="x"), "exposure_event"),
+        (lambda e: e.experiments.update(7, start_date="soon"), "start_date"),
+        (lambda e: e.experiments.update(7, end_date=7), "end_date"),
+        (lambda e: e.experiments.update(7, exposure_event={"event_type": "x"}), "exposure_event.filters"),
+        (lambda e: e.experiments.update(7, exposure_event="x"), "exposure_event"),
         (lambda e: e.flags.create(project_id="", key="x"), "project_id"),
         (lambda e: e.flags.create(project_id=1, key=" "), "key"),
         (lambda e: e.flags.create(project_id=1, key="x", variants=[{"name": "x"}]), "variants[0].key"),
@@ -310,7 +312,7 @@ def test_more_removals_than_a_request_takes_go_in_several(count: int, sizes: lis
         (lambda e: e.flags.create(project_id=1, key="x", later=float("nan")), "later"),
         (lambda e: e.flags.create_variant(7, key=""), "key"),
         (lambda e: e.flags.create_variant(7, key="x", rollout_weight=0.5), "rollout_weight"),
-        (lambda e: e.flags.edit_variant(7, "x"), ""),
+        (lambda e: e.flags.update_variant(7, "x"), ""),
         (lambda e: e.flags.add_inclusions(7, "on", []), "ids"),
         (lambda e: e.flags.add_inclusions(7, "on", ["a", " "]), "ids[1]"),
         (lambda e: e.flags.add_inclusions(7, "on", ["*"]), "ids[0]"),
@@ -322,7 +324,7 @@ def test_more_removals_than_a_request_takes_go_in_several(count: int, sizes: lis
         (lambda e: e.deployments.create(project_id=1, label="a b", type="server"), "label"),
         (lambda e: e.deployments.create(project_id=1, label=None, type="server"), "label"),
         (lambda e: e.deployments.create(project_id=1, label="a", type=""), "type"),
-        (lambda e: e.deployments.edit(7), ""),
+        (lambda e: e.deployments.update(7), ""),
         (lambda e: e.mutexes.create(project_id=1, name="x", slots=[]), "slots"),
         (lambda e: e.mutexes.create(project_id=1, name="x", slots=[70, 20]), "slots"),
         (lambda e: e.mutexes.create(project_id=1, name="x", slots=[5] * 21), "slots"),
@@ -478,8 +480,8 @@ DEPLOYMENT = {"id": "4410", "projectId": "510042", "label": "backend", "key": "s
         (lambda e: e.holdouts.get(812), HOLDOUT),
         (lambda e: e.flags.create(project_id=1, key="x"), {"id": "60231", "url": "http://example.org"}),
         (lambda e: e.flag_configs(), [{"key": "checkout-v2", "later": 1}]),
-        (lambda e: e.flags.edit(7, name="x"), {"anything": [1]}),
-        (lambda e: e.flags.edit(7, name="x"), None),
+        (lambda e: e.flags.update(7, name="x"), {"anything": [1]}),
+        (lambda e: e.flags.update(7, name="x"), None),
     ],
 )
 def test_the_examples_of_the_pages_are_read_without_loss(use: Use, answer: object) -> None:
@@ -552,12 +554,12 @@ def test_a_page_is_no_acknowledgement(body: bytes) -> None:
 
 
 @pytest.mark.parametrize(("body", "expected"), [(b"", ""), (b"OK", "OK"), (b'"OK"', "OK"), (b'{"a": 1}', {"a": 1}), (b"null", None)])
-def test_an_edit_may_be_answered_by_anything(body: bytes, expected: object) -> None:
+def test_an_update_may_be_answered_by_anything(body: bytes, expected: object) -> None:
     """JSON is given as its value, text as text, nothing as none."""
     assert calls.read_anything(body) == expected
 
 
-def test_a_page_is_no_answer_to_an_edit() -> None:
+def test_a_page_is_no_answer_to_an_update() -> None:
     """Proxies answer 200 with HTML, too."""
     with pytest.raises(MalformedError):
         calls.read_anything(b"<!doctype html>")
@@ -567,7 +569,7 @@ def test_a_page_is_no_answer_to_an_edit() -> None:
 def test_ids_cannot_change_the_structure_of_a_path(ident: str) -> None:
     """Slashes, dots, question marks and percent signs of ids and keys stay within their step."""
     try:
-        (call,) = written(lambda e: e.flags.remove_variant(ident, ident))
+        (call,) = written(lambda e: e.flags.delete_variant(ident, ident))
     except InvalidArgumentError:
         return
     assert call.path.count("/") == 6

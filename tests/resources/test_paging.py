@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 import pytest
 
+from amplitude_async import UnexpectedResponseError
+from amplitude_async.resources.dashboard import Dashboard
 from amplitude_async.resources.paging import Cursor, Page, Pages
+from amplitude_async.resources.session_replay import SessionReplay
+
+sys.path.insert(0, str(Path(__file__).parent))
+from runners import FakeRunner, run
+
+if TYPE_CHECKING:
+    from amplitude_async._protocol.call import Call
 
 pytestmark = pytest.mark.anyio
 
@@ -91,3 +105,40 @@ async def test_a_list_without_items_ends_at_once() -> None:
 
     assert [item async for item in Pages(fetch)] == []
     assert [page async for page in Pages(fetch).pages()] == [[]]
+
+
+@pytest.mark.parametrize("cursor", [7, "token"])
+async def test_a_page_that_leads_to_itself_is_an_error(cursor: Cursor) -> None:
+    """A server that forgets the cursor makes no list without an end."""
+
+    async def fetch(_: Cursor | None) -> Page[int]:
+        return Page([1, 2], cursor)
+
+    pages = Pages(fetch)
+    assert [await anext(pages), await anext(pages)] == [1, 2]
+    with pytest.raises(UnexpectedResponseError, match="leads to itself"):
+        await anext(pages)
+
+
+async def test_files_that_lead_to_themselves_are_an_error() -> None:
+    """The same where a replay is read file by file."""
+
+    def rule(call: Call) -> bytes:
+        if call.path.endswith("/files"):
+            return b'{"files": ["https://storage.example/file"], "next_page_token": "more"}'
+        return b'[{"type": 4}]'
+
+    async def read() -> list[dict[str, Any]]:
+        return [event async for event in SessionReplay(FakeRunner(rule)).events("dev-1/17")]
+
+    with pytest.raises(UnexpectedResponseError, match="leads to itself"):
+        run(read())
+
+
+async def test_events_that_come_twice_are_an_error() -> None:
+    """A server that ignores the offset gives no user events without an end."""
+    answer = {"userData": {}, "events": [{"event_type": "x", "uuid": str(n)} for n in range(2)]}
+    events = Dashboard(FakeRunner(lambda _: json.dumps(answer).encode())).user_events(7, limit=2)
+    assert await events.next_page() == answer["events"]
+    with pytest.raises(UnexpectedResponseError, match="twice"):
+        await events.next_page()

@@ -18,6 +18,7 @@ from amplitude_async import (
     AuthenticationError,
     BadRequestError,
     BudgetError,
+    ClosedError,
     InvalidArgumentError,
     JobError,
     PartialDeletionError,
@@ -275,6 +276,42 @@ def test_where_one_error_says_it_all_it_is_raised_itself(ids: list[str], error: 
     assert caught.value is error
 
 
+def test_the_second_between_requests_is_waited_for_by_whoever_refuses_to_wait() -> None:
+    """With ``when_limited="raise"`` 250 ids still go out: what is refused is waiting for others, not for one's own requests."""
+    runner = FakeRunner(scheduled)
+    sent = runner.run
+    refusals = [None, BudgetError("no room", wait=0.9), None, BudgetError("no room", wait=1.0), None]
+
+    async def limited(call: Call, *, deadline: float | None = None) -> Any:
+        refusal = refusals.pop(0)
+        if refusal is not None:
+            raise refusal
+        return await sent(call, deadline=deadline)
+
+    runner.run = limited  # type: ignore[method-assign]
+    report = run(Privacy(runner).deletions.create(user_ids=IDS))
+    assert (len(report.accepted), report.is_complete, runner.pauses) == (250, True, [0.9, 1.0])
+
+
+@pytest.mark.parametrize("refusal", [BudgetError("no room", wait=None), BudgetError("no room", wait=30.0)])
+@pytest.mark.parametrize("number", [1, 2])
+def test_any_other_wait_is_refused(refusal: BudgetError, number: int) -> None:
+    """A place that somebody else holds is not waited for, nor a longer time, nor anything before the first request."""
+    runner = failing_at(number, refusal)
+    with pytest.raises(BudgetError if number == 1 else PartialDeletionError):
+        run(Privacy(runner).deletions.create(user_ids=IDS))
+    assert runner.pauses == []
+
+
+@pytest.mark.parametrize("invalid", ["user-3", ["user-3", {"odd": 1}, None], {"odd": 1}, 7, None])
+def test_invalid_ids_of_any_shape_are_read(invalid: object) -> None:
+    """Of what form ``invalid_ids`` is no page says: whatever it is, every id is accounted for."""
+    body = json.dumps([{"day": "2026-05-14", "status": "staging", "invalid_ids": invalid}]).encode()
+    report = run(Privacy(FakeRunner(lambda _: body)).deletions.create(user_ids=["user-3", "user-4"], ignore_invalid_id=True))
+    assert set(report.accepted.user_ids + report.invalid.user_ids) == {"user-3", "user-4"}
+    assert ("user-3" in report.invalid.user_ids) == ("user-3" in json.dumps(invalid))
+
+
 def test_a_limit_holds_for_all_requests() -> None:
     """Each request is given what is left of the caller's time; without a limit each has its own."""
     runner = FakeRunner(scheduled)
@@ -498,6 +535,24 @@ def test_a_look_that_fails_is_taken_again() -> None:
     limited = BudgetError("no room", wait=5.0)
     with pytest.raises(BudgetError):
         run(Privacy(FakeRunner(Amplitude(limited))).dsar.download(request_id=5))
+
+
+def test_a_look_without_room_does_not_end_a_wait() -> None:
+    """Who refuses to wait for a limit still waits for the job: a look that finds no room is taken later, within the deadline."""
+    limited = BudgetError("no room", wait=None)
+    data = run(Privacy(FakeRunner(Amplitude(limited, "staging", limited, "done"))).dsar.download(request_id=5))
+    assert data.request_id == 5
+    late = BudgetError("no room", wait=3600.0)
+    with pytest.raises(RequestTimeoutError):
+        run(Privacy(FakeRunner(Amplitude("staging", late))).dsar.download(request_id=5, timeout=600))
+
+
+@pytest.mark.parametrize("error", [failed(AuthenticationError, "rejected", status=403), ClosedError("closed"), BudgetError("no room")])
+def test_every_error_of_a_wait_names_the_job(error: AmplitudeError) -> None:
+    """Whatever ends the wait for a job that was asked for, the job can be taken up again."""
+    with pytest.raises(type(error)) as caught:
+        run(Privacy(FakeRunner(Amplitude("staging", error))).dsar.download(user_id="ada", **DAYS))
+    assert caught.value.job_id == 81234
 
 
 @pytest.mark.parametrize("timeout", [0.1, 1.0, 3.0, 20.0, 61.0, 10_000.0])

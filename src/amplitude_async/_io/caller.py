@@ -27,6 +27,7 @@ from amplitude_async._version import __version__
 from amplitude_async.errors import (
     AuthenticationError,
     BudgetError,
+    ClosedError,
     ConfigurationError,
     RedirectError,
     RequestSummary,
@@ -123,8 +124,12 @@ class Caller:
         return self.policy.backoff.clock()
 
     async def pause(self, seconds: float) -> None:
-        """Wait so long, as between two looks at a job."""
-        await self.policy.backoff.sleep(seconds)
+        """Wait so long, as between two looks at a job; a ClosedError if the client is closed meanwhile."""
+        if seconds > 0:
+            await self.connection.pause(self.policy.backoff.sleep(seconds))
+        else:
+            # A turn for other tasks, in the middle of a file.
+            await self.policy.backoff.sleep(seconds)
 
     async def run(self, call: Call, *, deadline: float | None = None) -> Any:  # noqa: ANN401 - this is where JSON enters
         """Send a call and return what its answer says, with as many retries as the policy allows.
@@ -229,17 +234,21 @@ class Caller:
         end = self.deadline(call.kind) if deadline is None else deadline
         is_default = deadline is None and self.policy.timeout.call is None
         verdicts: list[Verdict] = []
+        wait: float | None = None
         while True:
-            transport, slots = self.connection.enter()
-            if call.uses:
-                began = backoff.clock()
-                try:
+            try:
+                if wait is not None:
+                    await self.connection.pause(backoff.sleep(wait))
+                transport, slots = self.connection.enter()
+                if call.uses:
+                    began = backoff.clock()
                     await self._enter_gate(call, inf if is_default else end)
-                except BudgetError:
-                    if verdicts:
-                        raise finished(verdicts, call, self.summary(call, len(verdicts))) from None
-                    raise
-                end += backoff.clock() - began if is_default else 0.0
+                    end += backoff.clock() - began if is_default else 0.0
+            except (BudgetError, ClosedError):
+                # What the last attempt came to says more: it may have arrived.
+                if verdicts:
+                    raise finished(verdicts, call, self.summary(call, len(verdicts))) from None
+                raise
             self.connection.budget.note(is_retry=bool(verdicts))
             verdict = await self._attempt(call, transport, slots, limits, end, len(verdicts) + 1)
             if verdict.error is None:
@@ -250,7 +259,6 @@ class Caller:
             if wait is None:
                 raise finished(verdicts, call, self.summary(call, len(verdicts)))
             _LOG.debug("%s %s is tried again in %.3g s", call.method, call.route, wait)
-            await backoff.sleep(wait)
 
     async def _enter_gate(self, call: Call, until: float) -> None:
         gate = self.connection.gate(self.policy.backoff)

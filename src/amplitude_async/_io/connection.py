@@ -91,6 +91,7 @@ class Connection:
         self._transport: Transport | None = None
         self._streams: set[Stream] = set()
         self.openings: set[Opening] = set()
+        self._pauses: set[anyio.CancelScope] = set()
         self.doubts = Doubts()
         self.budget = RetryBudget()
         self.sharing: Sharing | None = None
@@ -190,6 +191,22 @@ class Connection:
         self.before_closing = []
         self.sharing = self._gate = None
         self.openings = set()
+        self._pauses = set()
+
+    async def pause(self, sleeping: Awaitable[None]) -> None:
+        """Wait for something that is no request: for the next attempt, or the next look at a job. It ends with the client.
+
+        Raises:
+            ClosedError: The client is closed, or was meanwhile.
+        """
+        with anyio.CancelScope() as scope:
+            self._pauses.add(scope)
+            try:
+                await sleeping
+            finally:
+                self._pauses.discard(scope)
+        if scope.cancelled_caught:
+            self.check_open()
 
     def keep(self, stream: Stream) -> None:
         """Remember a stream, so that closing the client closes it."""
@@ -210,6 +227,11 @@ class Connection:
                 await self._shut.wait()
             return
         self._shut = anyio.Event()
+        if self._gate is not None:
+            self._gate.close()
+        for scope in tuple(self._pauses):
+            scope.cancel()
+        left_open: list[str] = []
         try:
             # A cancelled caller must not leave sockets behind; both steps are bounded.
             with anyio.CancelScope(shield=True):
@@ -219,7 +241,7 @@ class Connection:
                 for opening in tuple(self.openings):
                     opening.give_up()
                 for stream in tuple(self._streams):
-                    warnings.warn(f"{stream!r} was left open; use 'async with' or aclose()", ResourceWarning, stacklevel=4)
+                    left_open.append(f"{stream!r} was left open; use 'async with' or aclose()")
                     await stream.aclose()
                 if not await self.tasks.join(seconds) and transport is not None:
                     # Their sockets go, and they end by the error that this gives them.
@@ -229,6 +251,9 @@ class Connection:
                     await transport.aclose()
         finally:
             self._shut.set()
+        # Last, since a warning may be an error.
+        for text in left_open:
+            warnings.warn(text, ResourceWarning, stacklevel=4)
 
 
 def _event_loop() -> object:

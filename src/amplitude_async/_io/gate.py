@@ -2,20 +2,22 @@
 
 The books are :mod:`amplitude_async._protocol.budget`'s; this room waits. One gate belongs to a connection, so views share it. Calls
 that use the same quotas stand in one line, and only its first looks at the books: a thousand waiting calls cost no more than one, and
-a query that waits for an hour's budget holds up no call of another kind.
+a query that waits for an hour's budget holds up no call of another kind. Among the first of all lines, who came first looks first.
+Closing the client ends every wait.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import deque
+from itertools import count
 from math import inf
 from typing import TYPE_CHECKING, Final
 
 import anyio
 
 from amplitude_async._protocol.budget import Budget, Moment
-from amplitude_async.errors import BudgetError
+from amplitude_async.errors import BudgetError, ClosedError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -37,9 +39,11 @@ LEAST_SLEEP: Final = 0.001
 class _Place:
     """A place in a line."""
 
-    __slots__ = ("turn",)
+    __slots__ = ("number", "scope", "turn")
 
-    def __init__(self) -> None:
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.scope = anyio.CancelScope()
         self.turn = anyio.Event()
 
     def look(self) -> None:
@@ -59,7 +63,9 @@ class Gate:
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
         self.budget = Budget(quotas)
+        self.is_closed = False
         self._lines: dict[tuple[str, ...], deque[_Place]] = {}
+        self._arrivals = count()
         self._steady = steady
         self._epoch = epoch
         self._sleep = sleep
@@ -77,6 +83,7 @@ class Gate:
 
         Raises:
             BudgetError: Waiting was not wanted, or would take longer than allowed, or than an hour; nothing was booked.
+            ClosedError: The client was closed meanwhile; nothing was booked.
         """
         line = self._lines.setdefault(tuple(use.quota for use in uses), deque())
         now = self._now()
@@ -84,9 +91,9 @@ class Gate:
         if wait <= 0 and not line:
             self.budget.take(uses, now)
             return
-        if not may_wait or now.steady + wait > until < inf or LONGEST_WAIT < wait < inf:
+        if not may_wait or _is_too_long(wait, now, until):
             raise _refusal(uses, wait or inf, is_wanted=may_wait)
-        place = _Place()
+        place = _Place(next(self._arrivals))
         line.append(place)
         try:
             await self._wait_in(line, place, uses, until)
@@ -97,29 +104,45 @@ class Gate:
 
     async def _wait_in(self, line: deque[_Place], place: _Place, uses: Sequence[Use], until: float) -> None:
         while True:
+            if self.is_closed:
+                message = "The client was closed while this call waited for Amplitude's limits; nothing was sent."
+                raise ClosedError(message)
             now = self._now()
             wait = self.budget.wait(uses, now) if line[0] is place else inf
             if wait <= 0:
                 self.budget.take(uses, now)
                 return
-            if now.steady >= until or (wait < inf and now.steady + wait > until) or LONGEST_WAIT < wait < inf:
+            if _is_too_long(wait, now, until):
                 raise _refusal(uses, wait, is_wanted=True)
             if wait < inf:
                 if wait >= LONG_WAIT:
                     _LOG.warning("a call waits %.0f s for Amplitude's limit (%s)", wait, _names(uses))
-                await self._sleep(max(wait, LEAST_SLEEP))
+                with anyio.CancelScope() as place.scope:
+                    await self._sleep(max(wait, LEAST_SLEEP))
                 continue
             place.turn = anyio.Event()
-            with anyio.move_on_after(None if until == inf else until - now.steady):
+            with anyio.move_on_after(None if until == inf else until - now.steady) as place.scope:
                 await place.turn.wait()
 
     def leave(self, uses: Sequence[Use]) -> None:
         """Note that a call has ended, and let the next ones look; from any task, never waits."""
         self.budget.give_back(uses)
         freed = {use.quota for use in uses}
-        for names, line in self._lines.items():
-            if line and not freed.isdisjoint(names):
-                line[0].look()
+        heads = [line[0] for names, line in self._lines.items() if line and not freed.isdisjoint(names)]
+        for place in sorted(heads, key=lambda place: place.number):
+            place.look()
+
+    def close(self) -> None:
+        """End every wait, with a ClosedError."""
+        self.is_closed = True
+        for line in self._lines.values():
+            for place in line:
+                place.scope.cancel()
+
+
+def _is_too_long(wait: float, now: Moment, until: float) -> bool:
+    """Whether a wait would pass the deadline, or be longer than any; one for a call that is under way may end at any time."""
+    return now.steady >= until or (wait < inf and (now.steady + wait > until or wait > LONGEST_WAIT))
 
 
 def _names(uses: Sequence[Use]) -> str:

@@ -123,8 +123,9 @@ class Stream:
     def dropped(self) -> None:
         """Close it because nobody holds it any more, with a ResourceWarning; from a collector, so only where its event loop runs."""
         if self._opened is not None and self._connection.is_home():
-            warnings.warn(f"{self!r} was left open; use 'async with' or aclose()", ResourceWarning, stacklevel=3)
+            # First, since a warning may be an error.
             self.close_soon()
+            warnings.warn(f"{self!r} was left open; use 'async with' or aclose()", ResourceWarning, stacklevel=3)
 
     async def aclose(self) -> None:
         """Close the connection; what was not read is lost. Safe to call again."""

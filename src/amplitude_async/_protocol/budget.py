@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections import deque
 from datetime import UTC, datetime, timedelta
 from math import inf
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, get_args
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["QUOTAS", "Budget", "Moment", "Period", "Quota", "QuotaName", "Use", "Window", "fills_a_window"]
+__all__ = ["QUOTAS", "Budget", "Moment", "Period", "Quota", "QuotaName", "Use", "Window", "fills_a_window", "quota_fault"]
 
 QuotaName = Literal[
     "rest",
@@ -33,6 +33,9 @@ QuotaName = Literal[
 ]
 
 
+_Unit = Literal["day", "month"]
+
+
 class Window(NamedTuple):
     """At most so much cost within any span of so many seconds."""
 
@@ -44,7 +47,7 @@ class Period(NamedTuple):
     """At most so much cost in a calendar day or month, in UTC."""
 
     cost: int
-    unit: Literal["day", "month"]
+    unit: _Unit
 
 
 class Quota(NamedTuple):
@@ -82,6 +85,24 @@ QUOTAS: Final[Mapping[QuotaName, Quota]] = {
     "mapping": Quota(windows=(Window(1500, 30.0),)),
 }
 """Amplitude's documented allowances."""
+
+
+def quota_fault(quota: object) -> str:
+    """Say what is wrong with a quota of the user's own; ``""`` if it is one."""
+    if not isinstance(quota, Quota) or not isinstance(quota.windows, (tuple, list)):
+        return "must be a Quota, its windows a tuple"
+    if not all(isinstance(window, (Window, Period)) for window in quota.windows):
+        return "must have windows that are each a Window or a Period"
+    costs = [window.cost for window in quota.windows] + ([] if quota.in_flight is None else [quota.in_flight])
+    if not all(isinstance(cost, int) and not isinstance(cost, bool) and cost >= 1 for cost in costs):
+        return "must have costs that are whole numbers from 1"
+    for window in quota.windows:
+        if isinstance(window, Period):
+            if window.unit not in get_args(_Unit):
+                return "must have periods of a 'day' or a 'month'"
+        elif not isinstance(window.seconds, (int, float)) or not 0 < window.seconds < inf:
+            return "must have windows of a positive number of seconds"
+    return ""
 
 
 def fills_a_window(uses: Iterable[Use]) -> bool:

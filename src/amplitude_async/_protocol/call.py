@@ -24,9 +24,11 @@ __all__ = [
     "Kind",
     "path_of",
     "read_confirmation",
+    "read_data",
     "read_json",
     "read_json_list",
     "read_json_object",
+    "read_members",
     "read_nothing",
     "read_text",
     "read_text_or_json",
@@ -156,17 +158,44 @@ def read_json_object(body: bytes, *, strict: bool = False) -> dict[str, Any]:
     return answer
 
 
-def read_confirmation(body: bytes) -> dict[str, Any]:
-    """Read an answer that must be a JSON object and must not say ``"success": false``.
+def read_members(body: bytes, *names: str) -> dict[str, Any]:
+    """Read an answer that must be a JSON object with at least one of these members: any other object is some other answer.
 
     Raises:
-        MalformedError: It is no object.
-        RefusedAnswerError: It says no.
+        MalformedError: It is not.
     """
     answer = read_json_object(body)
+    if answer.keys().isdisjoint(names):
+        message = f"it has no {' or '.join(names)}"
+        raise MalformedError(message)
+    return answer
+
+
+def read_confirmation(body: bytes, *names: str) -> dict[str, Any]:
+    """Read an answer that must say ``"success": true``, or have one of these members, and must not say ``"success": false``.
+
+    Raises:
+        MalformedError: It is no object, or another.
+        RefusedAnswerError: It says no.
+    """
+    answer = read_members(body, "success", *names)
     if answer.get("success") is False:
         message = "it says that it did not succeed"
         raise RefusedAnswerError(message)
+    return answer
+
+
+def read_data(body: bytes) -> dict[str, Any]:
+    """Read an answer that must have ``data``, and must not say ``"success": false``.
+
+    Raises:
+        MalformedError: It is no object, or another.
+        RefusedAnswerError: It says no.
+    """
+    answer = read_confirmation(body, "data")
+    if "data" not in answer:
+        message = "it has no data"
+        raise MalformedError(message)
     return answer
 
 

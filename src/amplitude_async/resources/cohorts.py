@@ -12,19 +12,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal, Required, TypedDict, get_args
 
 from amplitude_async._protocol.budget import Use
-from amplitude_async._protocol.call import Call, path_of, read_json_object, read_nothing
+from amplitude_async._protocol.call import Call, path_of, read_json_object, read_members, read_nothing
 from amplitude_async._protocol.codec import MalformedError
-from amplitude_async.errors import InvalidArgumentError, JobError, RequestTimeoutError
+from amplitude_async._protocol.masking import mask
+from amplitude_async.errors import AmplitudeError, InvalidArgumentError, JobError
 from amplitude_async.resources.csv_rows import CsvDownload
-from amplitude_async.resources.jobs import until_done
+from amplitude_async.resources.jobs import deadline_in, until_done
 from amplitude_async.resources.parameters import (
     given,
     id_list,
     json_body,
+    one_of,
     query_pairs,
     refused,
     repeated,
     required_text,
+    truth,
     whole_number,
 )
 
@@ -196,7 +199,8 @@ class CohortUsage(TypedDict, total=False):
 
 def _read_list(body: bytes) -> dict[str, Any]:
     answer = read_json_object(body)
-    if not isinstance(answer.get("cohorts"), list):
+    cohorts = answer.get("cohorts")
+    if not isinstance(cohorts, list) or not all(isinstance(cohort, dict) for cohort in cohorts):
         message = "it has no cohorts"
         raise MalformedError(message)
     return answer
@@ -222,7 +226,7 @@ def _read_status(body: bytes) -> dict[str, Any]:
 
 def _read_upload(body: bytes) -> dict[str, Any]:
     """Read the answer to an upload; older pages spell its id ``cohort_id``, newer ones ``cohortId``."""
-    answer = read_json_object(body)
+    answer = read_members(body, "cohort_id", "cohortId", "metadata")
     if "cohort_id" not in answer and "cohortId" in answer:
         answer["cohort_id"] = answer["cohortId"]
     return answer
@@ -268,8 +272,7 @@ def list_call(parameters: Mapping[str, object]) -> Call:
 def request_call(cohort_id: object, props: object, prop_keys: object, fields: Mapping[str, object]) -> Call:
     """Describe a request for a download. Repeatable: at worst it is counted twice, of 500 a month."""
     cohort = required_text(cohort_id, argument="cohort_id", what="a cohort's id (cohorts.list gives it)")
-    if props not in {None, True, False}:
-        raise refused(argument="props", reason="must be True or False")
+    props = truth(props, argument="props")
     keys = None if prop_keys is None else id_list(prop_keys, argument="prop_keys")
     if keys is not None and props is not None and not props:
         raise refused(argument="prop_keys", reason="names properties, but props=False leaves them all out")
@@ -302,13 +305,6 @@ def _write(path: str, reads: Callable[[bytes], Any], body: Mapping[str, object],
     return Call("dashboard", "query", "POST", path, "project", reads, repeatable=repeatable, body=json_body(body), uses=_REST)
 
 
-def _one_of(value: object, choices: object, *, argument: str) -> object:
-    allowed = get_args(choices)
-    if value not in allowed:
-        raise refused(argument=argument, reason=f"must be {' or '.join(map(repr, allowed))}")
-    return value
-
-
 def upload_call(name: object, ids: object, fields: Mapping[str, object]) -> Call:
     """Describe an upload.
 
@@ -317,13 +313,13 @@ def upload_call(name: object, ids: object, fields: Mapping[str, object]) -> Call
     body = {
         "name": required_text(name, argument="name", what="the cohort's name"),
         "app_id": whole_number(fields.get("app_id"), argument="app_id", least=1),
-        "id_type": _one_of(fields.get("id_type"), IdType, argument="id_type"),
+        "id_type": one_of(fields.get("id_type"), get_args(IdType), argument="id_type"),
         "ids": id_list(ids, argument="ids", most=MAX_IDS),
         "owner": required_text(fields.get("owner"), argument="owner", what="the owner's login e-mail"),
         "published": fields.get("published"),
     }
     for flag in ("published", "skip_save", "skip_invalid_ids"):
-        if fields.get(flag) not in {None, True, False} or (flag == "published" and fields.get(flag) is None):
+        if truth(fields.get(flag), argument=flag) is None and flag == "published":
             raise refused(argument=flag, reason="must be True or False")
     replaces = fields.get("existing_cohort_id")
     if replaces is not None:
@@ -355,8 +351,8 @@ def _operation(value: object, argument: str) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise refused(argument=argument, reason="must be a mapping such as {'ids': [...], 'id_type': 'BY_NAME', 'operation': 'ADD'}")
     ids = id_list(value.get("ids"), argument=f"{argument}.ids", most=MAX_IDS)
-    id_type = _one_of(value.get("id_type"), MemberIdType, argument=f"{argument}.id_type")
-    operation = _one_of(value.get("operation"), Operation, argument=f"{argument}.operation")
+    id_type = one_of(value.get("id_type"), get_args(MemberIdType), argument=f"{argument}.id_type")
+    operation = one_of(value.get("operation"), get_args(Operation), argument=f"{argument}.operation")
     return {**value, "ids": ids, "id_type": id_type, "operation": operation}
 
 
@@ -366,13 +362,13 @@ def _is_done(status: Mapping[str, Any], request_id: str) -> bool:
     Raises:
         JobError: It has failed.
     """
-    words = str(status["async_status"])
+    words = mask(str(status["async_status"]), limit=60)
     state = words.upper().replace(" ", "").replace("_", "")
     if "COMPLETED" in state:
         return True
     if "INPROGRESS" in state:
         return False
-    message = f"The cohort's download has failed: request {request_id!r:.60} stands at {words!r:.60}"
+    message = f"The cohort's download has failed: request {request_id!r:.60} stands at {words!r}"
     raise JobError(message, job_id=request_id, reason=words, outcome="rejected")
 
 
@@ -434,8 +430,8 @@ class CohortDownload(CsvDownload[dict[str, Any]]):
             if deadline is not None and not self._is_done:
                 await self._wait(deadline)
             return await self._runner.open(file_call(self.request_id), deadline=deadline)
-        except RequestTimeoutError as late:
-            late.job_id = self.request_id
+        except AmplitudeError as fault:
+            fault.job_id = self.request_id
             raise
 
     async def _wait(self, deadline: float) -> None:
@@ -513,13 +509,15 @@ class Cohorts:
 
         Raises:
             InvalidArgumentError: The id is blank, or arguments contradict each other. When the result is used, also:
-                RequestTimeoutError: it was not there in time; its ``.job_id`` is the ``request_id`` to go on with. JobError: Amplitude
-                says that it has failed. BudgetError: the quota of requests has no room in that time. NotFoundError: there is no such
-                cohort or request. ExportError: the file is damaged or cut; names the line. AmplitudeError: Amplitude refused
-                otherwise, or did not answer.
+                RequestTimeoutError: it was not there in time. JobError: Amplitude says that it has failed. BudgetError: the quota of
+                requests has no room in that time. NotFoundError: there is no such cohort or request. ExportError: the file is
+                damaged or cut; names the line. AmplitudeError: Amplitude refused otherwise, or did not answer. The ``.job_id`` of
+                each is the ``request_id`` to go on with, ``None`` if it never came to one.
 
         Amplitude's page: https://amplitude.com/docs/apis/analytics/behavioral-cohorts
         """
+        # Without a limit it would be what file() gives, which does not wait for the job.
+        deadline_in(self._runner, timeout)
         if request_id is None:
             return CohortDownload(self._runner, request_call(cohort_id, props, prop_keys, parameters), None, timeout)
         asked = given({"cohort_id": cohort_id, "props": props, "prop_keys": prop_keys, **parameters})

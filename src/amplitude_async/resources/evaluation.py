@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from amplitude_async._protocol.codec import MalformedError, UnencodableError, decode, encode_text
 from amplitude_async._protocol.murmur import murmur3
 from amplitude_async.errors import shown
-from amplitude_async.resources.parameters import refused
+from amplitude_async.resources.parameters import refused, texts
 
 if TYPE_CHECKING:
     from amplitude_async.resources.experiment.shapes import FlagConfig, Variant
@@ -72,7 +72,9 @@ def evaluate(
         InvalidArgumentError: A configuration is none, or flags depend on each other in a circle.
     """
     rules = _by_key(configs)
-    wanted = None if flag_keys is None else {flag_keys} if isinstance(flag_keys, str) else set(flag_keys)
+    wanted = None if flag_keys is None else {key for key in texts(flag_keys, argument="flag_keys") if isinstance(key, str)}
+    if not isinstance(user, Mapping):
+        raise refused(argument="user", reason="must be a mapping: a user object")
     results: dict[str, Variant] = {}
     target: dict[str, object] = {"context": _context(user), "result": results}
     for config in _in_order(rules, [*rules] if wanted is None else [key for key in rules if key in wanted]):
@@ -100,6 +102,8 @@ def _is_assigned(metadata: Mapping[str, object]) -> bool:
 
 def _by_key(configs: Iterable[FlagConfig]) -> dict[str, FlagConfig]:
     rules: dict[str, FlagConfig] = {}
+    if not isinstance(configs, Iterable) or isinstance(configs, (str, bytes, Mapping)):
+        raise refused(argument="configs", reason="must be a list of flag configurations (flag_configs gives it)")
     for index, config in enumerate(configs):
         if not isinstance(config, Mapping) or not isinstance(config.get("key"), str):
             raise refused(argument=f"configs[{index}]", reason="is no flag configuration: a mapping with a key")

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NotRequired, Required, TypedDict
 
 from amplitude_async._protocol.bodies import Multipart, Part
-from amplitude_async._protocol.call import Call, path_of, read_json, read_json_object, read_nothing, read_text
+from amplitude_async._protocol.call import Call, path_of, read_confirmation, read_json, read_json_object, read_nothing, read_text
 from amplitude_async._protocol.codec import MalformedError
 from amplitude_async.errors import BadRequestError, NotFoundError, UnexpectedResponseError
 from amplitude_async.resources.csv_rows import CsvDownload
@@ -91,12 +91,16 @@ def _read_table(body: bytes) -> dict[str, Any]:
     return answer
 
 
+def _read_deletion(body: bytes) -> dict[str, Any]:
+    return read_confirmation(body, "message")
+
+
 def _read_tables(body: bytes) -> list[Any]:
     """Read a list of tables; one within an object, as the older API has it, is taken out."""
     answer = read_json(body)
     if isinstance(answer, dict):
         answer = next((value for value in answer.values() if isinstance(value, list)), answer)
-    if isinstance(answer, list):
+    if isinstance(answer, list) and all(isinstance(table, dict) for table in answer):
         return answer
     message = f"a JSON {type(answer).__name__} where a list of tables was expected"
     raise MalformedError(message)
@@ -133,7 +137,7 @@ def csv_call(name: object) -> Call:
 
 def delete_call(name: object) -> Call:
     """Describe a deletion."""
-    return _call("DELETE", path_of(_PATH + "/{}", checked_name(name)), read_json_object, repeatable=True)
+    return _call("DELETE", path_of(_PATH + "/{}", checked_name(name)), _read_deletion, repeatable=True)
 
 
 def _property(value: object) -> Part:

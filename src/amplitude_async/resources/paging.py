@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Generic, NamedTuple, Self, TypeVar
 
+from amplitude_async.errors import UnexpectedResponseError
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -34,7 +36,8 @@ class Pages(Generic[T]):
     """The items of a list, page after page: ``async for item in pages``.
 
     Nothing is sent before the first item is asked for, and no page before it is needed. An iteration that is left, or that ended with
-    an error, may go on with another ``async for``: no item is given twice, none is left out. It is for one task at a time.
+    an error, may go on with another ``async for``: no item is given twice, none is left out. A page that leads to itself is an
+    :class:`UnexpectedResponseError`. It is for one task at a time.
 
     Example:
         ```python
@@ -99,6 +102,9 @@ class Pages(Generic[T]):
     async def _turn(self) -> None:
         # Nothing is changed before the page is there: an error, or a cancellation, leaves it to be asked for again.
         page = await self._fetch(self._next)
+        if page.next_cursor is not None and page.next_cursor == self._next:
+            message = f"Amplitude answered with a page that leads to itself ({self._next!r:.60}), so the list would never end"
+            raise UnexpectedResponseError(message, status=200, outcome="unknown")
         self._current, self._next = self._next, page.next_cursor
         self._items, self._place = page.items, 0
         self._is_last = page.next_cursor is None

@@ -17,24 +17,26 @@ from amplitude_async._protocol.bodies import json_content
 from amplitude_async._protocol.codec import UnencodableError, decode, encode_text
 from amplitude_async._protocol.dates import dashboard_date
 from amplitude_async.errors import InvalidArgumentError
+from amplitude_async.options import UNSET
 
 if TYPE_CHECKING:
     from amplitude_async._protocol.bodies import Content
 
 __all__ = [
     "ALIASES",
-    "UNSET",
-    "Unset",
     "form_pairs",
     "given",
     "id_list",
     "json_body",
+    "one_of",
     "query_pairs",
     "query_value",
     "refused",
     "repeated",
     "required_text",
     "spelled",
+    "texts",
+    "truth",
     "whole_number",
 ]
 
@@ -78,14 +80,6 @@ ALIASES: Final[Mapping[str, Mapping[str, str]]] = {
 """By API, keywords that Amplitude spells in camelCase, by the snake_case that is accepted for them."""
 
 
-class Unset:
-    """Tells "left out" from ``None`` where Amplitude reads a null as "take it away"."""
-
-    def __repr__(self) -> str:
-        return "UNSET"
-
-
-UNSET: Final = Unset()
 _WILD: Final = "*%?. "
 """What wildcards are made of."""
 
@@ -246,6 +240,43 @@ def _are_plain_ids(values: list[object]) -> TypeGuard[list[str]]:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def texts(values: object, *, argument: str) -> list[object]:
+    """Return the items of a list; one text counts as a list of one.
+
+    Raises:
+        InvalidArgumentError: It is neither.
+    """
+    if isinstance(values, str):
+        return [values]
+    if isinstance(values, Iterable) and not isinstance(values, (bytes, bytearray, Mapping)):
+        return list(values)
+    raise refused(argument=argument, reason="must be a text or a list of texts")
+
+
+def one_of(value: object, choices: Sequence[str | int], *, argument: str) -> str | int:
+    """Return a value that is one of a few.
+
+    Raises:
+        InvalidArgumentError: It is none of them.
+    """
+    if isinstance(value, (str, int)) and not isinstance(value, bool) and value in choices:
+        return value
+    raise refused(argument=argument, reason=f"must be {' or '.join(map(repr, choices))}")
+
+
+def truth(value: object, *, argument: str) -> bool | None:
+    """Return whether something is to be, ``None`` if that was left out.
+
+    Raises:
+        InvalidArgumentError: It is neither true nor false.
+    """
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int) and value in {0, 1}:
+        return bool(value)
+    raise refused(argument=argument, reason="must be True or False")
 
 
 def _is_count(value: object) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Required, TypedDict, get_
 from amplitude_async._protocol.budget import Use
 from amplitude_async._protocol.call import Call, read_json_object
 from amplitude_async._protocol.codec import MalformedError
-from amplitude_async.resources.parameters import form_pairs, given, id_list, refused, required_text
+from amplitude_async.resources.parameters import form_pairs, given, id_list, one_of, refused, required_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -89,12 +89,6 @@ def _listed(values: object, *, argument: str) -> str | None:
     return ",".join(ids)
 
 
-def _chosen(value: object, choices: object, *, argument: str) -> None:
-    allowed = get_args(choices)
-    if value is not None and value not in allowed:
-        raise refused(argument=argument, reason=f"must be {' or '.join(map(repr, allowed))}")
-
-
 def profile_call(parameters: Mapping[str, object]) -> Call:
     """Describe the question for a profile; ids that were given turn on what they are ids of."""
     wanted = dict(parameters)
@@ -102,8 +96,9 @@ def profile_call(parameters: Mapping[str, object]) -> Call:
     if not whose:
         raise refused(argument="user_id", reason="and device_id are both missing; give one of them")
     ids = {name: required_text(value, argument=name, what="an id") for name, value in whose.items()}
-    _chosen(wanted.get("rec_type"), RecType, argument="rec_type")
-    _chosen(wanted.get("propensity_type"), PropensityType, argument="propensity_type")
+    for name, choices in (("rec_type", RecType), ("propensity_type", PropensityType)):
+        if wanted.get(name) is not None:
+            one_of(wanted[name], get_args(choices), argument=name)
     for name in ("rec_id", "comp_id", "prediction_id"):
         wanted[name] = _listed(wanted.get(name), argument=name)
     for flag, name in (("get_recs", "rec_id"), ("get_propensity", "prediction_id")):

@@ -48,6 +48,10 @@ class ReleaseAnswer(TypedDict):
     release: Release
 
 
+def _read_release(body: bytes) -> dict[str, Any]:
+    return read_confirmation(body, "release")
+
+
 def create_call(version: object, title: object, release_start: object, parameters: Mapping[str, object]) -> Call:
     """Describe a new release. Not repeatable: a second one would be a second mark on every chart.
 
@@ -71,7 +75,7 @@ def create_call(version: object, title: object, release_start: object, parameter
         method="POST",
         path="/api/2/release",
         credential="project",
-        reads=read_confirmation,
+        reads=_read_release,
         repeatable=False,
         body=json_body(body),
         uses=(Use("rest"),),

@@ -10,15 +10,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, Required, Self, TypedDict
 
 from amplitude_async._protocol.budget import Use
-from amplitude_async._protocol.call import Call, read_json_object
+from amplitude_async._protocol.call import Call, read_members
 from amplitude_async._protocol.codec import MalformedError, decode
 from amplitude_async._protocol.dates import iso_instant
-from amplitude_async.errors import AuthenticationError, ResponseError
+from amplitude_async.errors import AuthenticationError, ResponseError, UnexpectedResponseError
 from amplitude_async.resources.paging import Page, Pages
-from amplitude_async.resources.parameters import query_pairs, refused, required_text, whole_number
+from amplitude_async.resources.parameters import one_of, query_pairs, refused, required_text, whole_number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from datetime import date
 
     from amplitude_async._protocol.links import Link
@@ -53,14 +53,32 @@ class Replay(TypedDict, total=False):
     retention_in_days: int
 
 
-def _call(path: str, query: Mapping[str, object]) -> Call:
+def _read_page(name: str, kind: type[Any]) -> Callable[[bytes], Page[Any]]:
+    """Return what reads a page of a list of that name, whose items are of that kind."""
+
+    def read(body: bytes) -> Page[Any]:
+        answer = read_members(body, name)
+        items = answer[name] or []
+        if not isinstance(items, list) or not all(isinstance(item, kind) for item in items):
+            message = f"its {name} are no list of what they should be"
+            raise MalformedError(message)
+        return Page(items, answer.get("next_page_token") or None)
+
+    return read
+
+
+_read_replays: Final = _read_page("session_replays", dict)
+_read_files: Final = _read_page("files", str)
+
+
+def _call(path: str, query: Mapping[str, object], reads: Callable[[bytes], Page[Any]]) -> Call:
     return Call(
         api="session_replay",
         kind="query",
         method="GET",
         path=path,
         credential="project",
-        reads=read_json_object,
+        reads=reads,
         repeatable=True,
         query=query_pairs("session_replay", query),
         uses=(Use("rest"),),
@@ -77,9 +95,11 @@ def list_call(
     }
     if page_size is not None:
         page_size = whole_number(page_size, argument="page_size", least=1, most=MAX_REPLAYS)
-    if sort_order not in {None, "asc", "desc"}:
-        raise refused(argument="sort_order", reason="must be 'asc' or 'desc'")
-    return _call(_PATH, {**bounds, "page_size": page_size, "page_token": page_token, "sort_order": sort_order, **fields})
+    if sort_order is not None:
+        one_of(sort_order, ("asc", "desc"), argument="sort_order")
+    return _call(
+        _PATH, {**bounds, "page_size": page_size, "page_token": page_token, "sort_order": sort_order, **fields}, _read_replays
+    )
 
 
 def files_call(replay_id: object, *, version: object, page_size: object, page_token: object) -> Call:
@@ -87,12 +107,11 @@ def files_call(replay_id: object, *, version: object, page_size: object, page_to
     replay = required_text(replay_id, argument="replay_id", what="'device_id/session_id'")
     if "/" not in replay.strip("/"):
         raise refused(argument="replay_id", reason="must be 'device_id/session_id'")
-    if version not in {2, 3}:
-        raise refused(argument="version", reason="must be 2 or 3")
+    one_of(version, (2, 3), argument="version")
     if page_size is not None:
         page_size = whole_number(page_size, argument="page_size", least=1, most=MAX_FILES)
     query = {"replay_id": replay, "version": version, "page_size": page_size, "page_token": page_token}
-    return _call(f"{_PATH}/files", query)
+    return _call(f"{_PATH}/files", query, _read_files)
 
 
 def file_call(link: Link, version: int) -> Call:
@@ -107,11 +126,6 @@ def file_call(link: Link, version: int) -> Call:
         repeatable=True,
         link=link,
     )
-
-
-def _page(answer: Mapping[str, Any], name: str) -> Page[Any]:
-    items = answer.get(name) or []
-    return Page(items if isinstance(items, list) else [], answer.get("next_page_token") or None)
 
 
 def read_file(body: bytes, *, version: int) -> list[dict[str, Any]]:
@@ -204,10 +218,13 @@ class ReplayEvents:
         page = self._page
         if page is None:
             call = files_call(self._replay_id, version=self._version, page_size=None, page_token=self._token)
-            page = self._page = _page(await self._runner.run(call), "files")
+            page = self._page = await self._runner.run(call)
         if self._place >= len(page.items):
             if page.next_cursor is None:
                 raise StopAsyncIteration
+            if page.next_cursor == self._token:
+                message = "Amplitude answered with a page of files that leads to itself"
+                raise UnexpectedResponseError(message, status=200, outcome="unknown")
             self._token, self._page, self._place = page.next_cursor, None, 0
             return
         link = self._runner.link("session_replay", str(page.items[self._place]))
@@ -274,7 +291,8 @@ class SessionReplay:
         call(page_token)
 
         async def fetch(token: Cursor | None) -> Page[Replay]:
-            return _page(await self._runner.run(call(token)), "session_replays")
+            answer: Page[Replay] = await self._runner.run(call(token))
+            return answer
 
         return Pages(fetch, page_token)
 
@@ -303,7 +321,8 @@ class SessionReplay:
 
         async def fetch(token: Cursor | None) -> Page[str]:
             call = files_call(replay_id, version=version, page_size=page_size, page_token=token)
-            return _page(await self._runner.run(call), "files")
+            answer: Page[str] = await self._runner.run(call)
+            return answer
 
         return Pages(fetch, page_token)
 

@@ -5,10 +5,10 @@ Amplitude's page: https://amplitude.com/docs/apis/analytics/event-streaming-metr
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal, Required, TypedDict, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, Required, TypedDict, get_args
 
 from amplitude_async._protocol.budget import Use
-from amplitude_async._protocol.call import Call, read_json_object
+from amplitude_async._protocol.call import Call, read_members
 from amplitude_async._protocol.dates import iso_instant
 from amplitude_async.resources.parameters import query_pairs, refused, required_text
 
@@ -47,6 +47,10 @@ class DeliveryMetrics(TypedDict, total=False):
     eventsDiscarded: int
 
 
+def _read_metrics(body: bytes) -> dict[str, Any]:
+    return read_members(body, "timePeriod", "eventsDelivered", "eventsNotDelivered")
+
+
 def metrics_call(sync_id: object, time_period: object, start: object, end: object, fields: Mapping[str, object]) -> Call:
     """Describe a question for the metrics of a destination."""
     sync = required_text(sync_id, argument="sync_id", what="the id of the streaming destination")
@@ -71,7 +75,7 @@ def metrics_call(sync_id: object, time_period: object, start: object, end: objec
         method="GET",
         path="/api/2/event-streaming/delivery-metrics-summary",
         credential="project",
-        reads=read_json_object,
+        reads=_read_metrics,
         repeatable=True,
         query=query_pairs("streaming", {"sync_id": sync, "time_period": time_period, **bounds, **fields}),
         final=_BEYOND_90_DAYS if is_custom else frozenset(),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from amplitude_async.options import UNSET, Unset
 from amplitude_async.resources.annotations.calls import (
     Annotation,
     AnnotationAnswer,
@@ -27,7 +28,6 @@ from amplitude_async.resources.annotations.calls import (
     update_call,
     update_category_call,
 )
-from amplitude_async.resources.parameters import UNSET, Unset
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict
 from amplitude_async._protocol.budget import Use
 from amplitude_async._protocol.call import Call, path_of, read_confirmation
 from amplitude_async._protocol.dates import check_span, iso_instant
-from amplitude_async.resources.parameters import UNSET, given, id_list, json_body, query_pairs, refused, required_text, whole_number
+from amplitude_async.options import UNSET
+from amplitude_async.resources.parameters import given, id_list, json_body, query_pairs, refused, required_text, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -99,9 +100,9 @@ def read_annotations(body: bytes) -> dict[str, Any]:
     """Read notes; a category that is spelled ``category`` gets its ``name`` too, as it has it everywhere else.
 
     Raises:
-        MalformedError: It is no JSON object.
+        MalformedError: It is no JSON object, or has neither notes nor says that it worked.
     """
-    answer = read_confirmation(body)
+    answer = read_confirmation(body, "data")
     for item in _items(answer):
         _name(item.get("category"))
     return answer
@@ -111,9 +112,9 @@ def read_categories(body: bytes) -> dict[str, Any]:
     """Read categories; see :func:`read_annotations`.
 
     Raises:
-        MalformedError: It is no JSON object.
+        MalformedError: It is no JSON object, or has neither categories nor says that it worked.
     """
-    answer = read_confirmation(body)
+    answer = read_confirmation(body, "data")
     for item in _items(answer):
         _name(item)
     return answer

@@ -14,7 +14,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from amplitude_async._protocol.budget import Use
-from amplitude_async._protocol.call import Call, path_of, read_json_object, read_text
+from amplitude_async._protocol.call import Call, path_of, read_data, read_members, read_text
 from amplitude_async._protocol.codec import MalformedError, decode
 from amplitude_async._protocol.dates import check_order, dashboard_date
 from amplitude_async.resources.dashboard.cost import (
@@ -117,7 +117,7 @@ def _costs(cost: int) -> tuple[Use, ...]:
     return (Use("rest"), Use("queries", cost))
 
 
-def _query(path: str, asked: Parameters, *, uses: tuple[Use, ...], reads: Callable[[bytes], Any] = read_json_object) -> Call:
+def _query(path: str, asked: Parameters, *, uses: tuple[Use, ...], reads: Callable[[bytes], Any] = read_data) -> Call:
     pairs: list[tuple[str, str]] = []
     for name, value in asked.items():
         # Definitions are texts by now: one parameter each.
@@ -136,11 +136,30 @@ def _query(path: str, asked: Parameters, *, uses: tuple[Use, ...], reads: Callab
     )
 
 
+def _read_matches(body: bytes) -> dict[str, Any]:
+    answer = read_members(body, "matches", "type")
+    _check_objects(answer, "matches")
+    return answer
+
+
+def _read_activity(body: bytes) -> dict[str, Any]:
+    answer = read_members(body, "userData", "events")
+    _check_objects(answer, "events")
+    return answer
+
+
+def _check_objects(answer: Mapping[str, Any], name: str) -> None:
+    items = answer.get(name) or []
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        message = f"its {name} are no list of objects"
+        raise MalformedError(message)
+
+
 def search_call(parameters: Parameters) -> Call:
     """Describe a user search: ``user``."""
     asked = _asked(parameters)
     user = required_text(asked.pop("user", None), argument="user", what="an Amplitude, device or user id, or a prefix")
-    return _query("/api/2/usersearch", {"user": user, **asked}, uses=LOOKUP)
+    return _query("/api/2/usersearch", {"user": user, **asked}, uses=LOOKUP, reads=_read_matches)
 
 
 def activity_call(parameters: Parameters) -> Call:
@@ -152,7 +171,7 @@ def activity_call(parameters: Parameters) -> Call:
     for name in ("offset", "limit"):
         if name in asked:
             whole_number(asked[name], argument=name)
-    return _query("/api/2/useractivity", {**asked, "user": user}, uses=LOOKUP)
+    return _query("/api/2/useractivity", {**asked, "user": user}, uses=LOOKUP, reads=_read_activity)
 
 
 def segmentation_call(parameters: Parameters) -> Call:
@@ -375,8 +394,8 @@ def read_chart_csv(body: bytes) -> str:
             return inner
         message = "a JSON object where CSV was expected"
         raise MalformedError(message)
-    if not begins or begins.startswith(("<!doctype", "<html")):
-        message = "a page of HTML where CSV was expected" if begins else "no CSV"
+    if not begins or begins.startswith(("<!doctype", "<html", "[")):
+        message = "a page of HTML or JSON where CSV was expected" if begins else "no CSV"
         raise MalformedError(message)
     return text
 

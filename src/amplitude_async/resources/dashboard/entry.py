@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from amplitude_async.errors import InvalidArgumentError, shown
+from amplitude_async.errors import InvalidArgumentError, UnexpectedResponseError, shown
 from amplitude_async.resources.dashboard import calls
 from amplitude_async.resources.paging import Page, Pages
 from amplitude_async.resources.parameters import whole_number
@@ -104,7 +104,7 @@ class Dashboard:
 
         Amplitude's page: https://amplitude.com/docs/apis/analytics/dashboard-rest#rate-limits
         """
-        builder = calls.BUILDERS.get(query)
+        builder = calls.BUILDERS.get(query) if isinstance(query, str) else None
         if builder is None:
             message = f"query is {shown(query)}; it is one of {', '.join(calls.BUILDERS)}"
             raise InvalidArgumentError(message, argument="query")
@@ -522,6 +522,7 @@ class Dashboard:
 
         Raises:
             InvalidArgumentError: The id is blank, or a bound makes no sense.
+            UnexpectedResponseError: While iterating: Amplitude gave the same events twice, so that there would be no end.
 
         Amplitude's page: https://amplitude.com/docs/apis/analytics/dashboard-rest#user-activity
         """
@@ -530,10 +531,16 @@ class Dashboard:
         asked = {"amplitude_id": amplitude_id, "limit": size, "direction": direction, **fields}
         calls.activity_call(asked)
 
+        last_seen: list[dict[str, Any]] = []
+
         async def fetch(cursor: Cursor | None) -> Page[dict[str, Any]]:
             place = begin if cursor is None else int(cursor)
             answer: UserActivity = await self._runner.run(calls.activity_call({**asked, "offset": place}))
             events = answer.get("events") or []
+            if events and events == last_seen:
+                message = f"Amplitude answered with the same events twice, although those from {place} on were asked for"
+                raise UnexpectedResponseError(message, status=200, outcome="unknown")
+            last_seen[:] = events
             # More than were asked for may come, so that no session is cut; fewer are the last.
             return Page(events, place + len(events) if len(events) >= size else None)
 

@@ -6,11 +6,12 @@ Amplitude's page: https://amplitude.com/docs/apis/experiment/experiment-evaluati
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Any, Final
 
 from amplitude_async._protocol.call import Call, read_json_list, read_json_object
+from amplitude_async._protocol.codec import MalformedError
 from amplitude_async.errors import InvalidArgumentError
-from amplitude_async.resources.parameters import given, query_value, refused, required_text
+from amplitude_async.resources.parameters import given, query_value, refused, required_text, texts
 
 __all__ = ["configs_call", "variants_call"]
 
@@ -20,13 +21,39 @@ _UNTRACKED: Final = (("X-Amp-Exp-Track", "no-track"),)
 def _keys(flag_keys: Iterable[str] | str | None) -> tuple[tuple[str, str], ...]:
     if flag_keys is None:
         return ()
-    several = [flag_keys] if isinstance(flag_keys, str) else [*flag_keys]
+    several = texts(flag_keys, argument="flag_keys")
     if not several:
         raise refused(argument="flag_keys", reason="is empty, which Amplitude reads as all flags; leave it out if that is meant")
-    texts = [required_text(key, argument=f"flag_keys[{index}]", what="the key of a flag") for index, key in enumerate(several)]
-    if any("," in text for text in texts):
+    keys = [required_text(key, argument=f"flag_keys[{index}]", what="the key of a flag") for index, key in enumerate(several)]
+    if any("," in key for key in keys):
         raise refused(argument="flag_keys", reason="is sent as a list with commas between, so no key may hold one")
-    return (("flag_keys", ",".join(texts)),)
+    return (("flag_keys", ",".join(keys)),)
+
+
+def _read_variants(body: bytes) -> dict[str, Any]:
+    """Read variants by the key of their flag.
+
+    Raises:
+        MalformedError: It is something else.
+    """
+    answer = read_json_object(body)
+    if not all(isinstance(variant, dict) for variant in answer.values()):
+        message = "a variant in it is no object"
+        raise MalformedError(message)
+    return answer
+
+
+def _read_configs(body: bytes) -> list[Any]:
+    """Read the rules of flags.
+
+    Raises:
+        MalformedError: It is something else.
+    """
+    answer = read_json_list(body)
+    if not all(isinstance(config, dict) and isinstance(config.get("key"), str) for config in answer):
+        message = "a flag in it has no key"
+        raise MalformedError(message)
+    return answer
 
 
 def variants_call(
@@ -72,7 +99,7 @@ def variants_call(
         method="GET",
         path="/v1/vardata",
         credential="deployment",
-        reads=read_json_object,
+        reads=_read_variants,
         repeatable=True,
         query=tuple(pairs),
         headers=() if track else _UNTRACKED,
@@ -87,7 +114,7 @@ def configs_call(flag_keys: Iterable[str] | str | None) -> Call:
         method="GET",
         path="/v1/flags",
         credential="deployment",
-        reads=read_json_list,
+        reads=_read_configs,
         repeatable=True,
         query=_keys(flag_keys),
     )

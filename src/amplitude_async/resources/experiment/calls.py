@@ -11,12 +11,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from amplitude_async._protocol.budget import Use
-from amplitude_async._protocol.call import Call, path_of, read_json_object
+from amplitude_async._protocol.call import Call, path_of, read_members
 from amplitude_async._protocol.codec import MalformedError, decode
 from amplitude_async.errors import InvalidArgumentError
+from amplitude_async.options import UNSET
 from amplitude_async.resources.paging import Page
 from amplitude_async.resources.parameters import (
-    UNSET,
     json_body,
     query_pairs,
     refused,
@@ -96,6 +96,16 @@ def _text(body: bytes) -> str:
     return text
 
 
+_ITEMS: Final[Mapping[str, Any]] = {"users": (str, int), "cohorts": (str, int)}
+"""What the items of a list are, where they are no objects."""
+_OF_ONE: Final = ("id", "key", "version", "flagConfig")
+"""Of flags, experiments, groups, variants and versions, each has at least one of these."""
+
+
+def _read_one(body: bytes) -> dict[str, Any]:
+    return read_members(body, *_OF_ONE)
+
+
 def _reader(name: str, cursor: Cursor | None) -> Callable[[bytes], Page[dict[str, Any]]]:
     """Return what reads a page of a list of that name, which began at that cursor."""
 
@@ -112,8 +122,11 @@ def _reader(name: str, cursor: Cursor | None) -> Callable[[bytes], Page[dict[str
             # As the sample of the list of experiments has it.
             if isinstance(item, dict) and set(item) == {"nextCursor"}:
                 after = item["nextCursor"]
-            else:
+            elif isinstance(item, _ITEMS.get(name, dict)):
                 items.append(item)
+            else:
+                message = f"an item of its {name} is a JSON {type(item).__name__}"
+                raise MalformedError(message)
         is_more = isinstance(after, (str, int)) and bool(after) and bool(items)
         if is_more and str(after) == str(cursor):
             message = "its nextCursor is the cursor that was asked for"
@@ -219,7 +232,7 @@ def page(name: str, cursor: Cursor | None, *, limit: int | None = None, **filter
 
 def get(*steps: Step) -> Call:
     """Describe a question for one thing."""
-    return _management("GET", _path(steps), read_json_object, repeatable=True)
+    return _management("GET", _path(steps), _read_one, repeatable=True)
 
 
 def list_of(*steps: Step) -> Call:
@@ -239,7 +252,7 @@ def created(*steps: Step, fields: Mapping[str, object], required: Sequence[str],
     for name in required:
         required_text(fields.get(name), argument=name, what="a value; Amplitude demands it")
     body = _fields(fields)
-    return _management("POST", _path(steps), read_json_object if answers_id else read_acknowledgement, repeatable=False, body=body)
+    return _management("POST", _path(steps), _read_one if answers_id else read_acknowledgement, repeatable=False, body=body)
 
 
 def change(*steps: Step, fields: Mapping[str, object], answers_ok: bool = False) -> Call:

@@ -10,15 +10,16 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from amplitude_async._protocol.dates import iso_day, iso_instant
-from amplitude_async.resources.parameters import UNSET, id_list, refused, required_text, whole_number
+from amplitude_async.options import UNSET
+from amplitude_async.resources.parameters import id_list, refused, required_text, texts, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = [
     "MAX_INCLUSIONS",
+    "changed_fields",
     "day_or_moment",
-    "edited_fields",
     "exposure",
     "holdout_percentage",
     "label",
@@ -247,9 +248,7 @@ def new_fields(
     }
 
 
-def edited_fields(
-    *, rollout_percentage: object, target_segments: object, tags: Iterable[str] | None, **fields: object
-) -> dict[str, object]:
+def changed_fields(*, rollout_percentage: object, target_segments: object, tags: object, **fields: object) -> dict[str, object]:
     """Return the fields of a change to a flag or experiment, each looked at.
 
     Raises:
@@ -259,5 +258,5 @@ def edited_fields(
         **fields,
         "rollout_percentage": percentage(rollout_percentage, argument="rollout_percentage"),
         "target_segments": segments(target_segments),
-        "tags": None if tags is None else [tags] if isinstance(tags, str) else [*tags],
+        "tags": None if tags is None else texts(tags, argument="tags"),
     }

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from amplitude_async.options import UNSET
 from amplitude_async.resources.experiment import calls, checks
 from amplitude_async.resources.experiment.calls import ALL, one
 from amplitude_async.resources.experiment.inclusions import Inclusions
 from amplitude_async.resources.experiment.shapes import DeploymentRecord, ExperimentRecord, FlagRecord, VariantRecord, VersionRecord
 from amplitude_async.resources.paging import Pages
-from amplitude_async.resources.parameters import UNSET
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -76,10 +76,14 @@ class Configured(Inclusions, Generic[R]):
         return Pages(fetch, cursor)
 
     async def get(self, flag_id: Id, /) -> R:
-        """Get one, with ``deleted`` telling whether it is archived.
+        """Get one.
 
         Args:
             flag_id: Its id.
+
+        Returns:
+            ``{"id": "60231", "key": "checkout-v2", "enabled": ..., "variants": [...], "rolloutPercentage": 20, ...}``; ``deleted``
+            tells whether it is archived; an experiment also has ``state``, ``startDate``, ``decision`` and the like.
 
         Raises:
             InvalidArgumentError: The id is blank.
@@ -134,6 +138,9 @@ class Configured(Inclusions, Generic[R]):
             flag_id: Its id.
             version: The number of the version.
 
+        Returns:
+            ``{"version": 3, "createdAt": ..., "createdBy": ..., "flagConfig": {...}}``: the flag or experiment as it was then.
+
         Raises:
             InvalidArgumentError: One of both is blank.
             NotFoundError: There is none.
@@ -170,6 +177,9 @@ class Configured(Inclusions, Generic[R]):
         Args:
             flag_id: The id of the flag or experiment.
             variant_key: The key of the variant.
+
+        Returns:
+            ``{"key": "on", "name": "", "payload": {}, "description": "", "rolloutWeight": 1}``.
 
         Raises:
             InvalidArgumentError: One of both is blank.
@@ -225,7 +235,7 @@ class Configured(Inclusions, Generic[R]):
         answer: str = await self._runner.run(call)
         return answer
 
-    async def edit_variant(
+    async def update_variant(
         self,
         flag_id: Id,
         variant_key: str,
@@ -269,7 +279,7 @@ class Configured(Inclusions, Generic[R]):
         answer: str = await self._runner.run(call)
         return answer
 
-    async def remove_variant(self, flag_id: Id, variant_key: str, /) -> str:
+    async def delete_variant(self, flag_id: Id, variant_key: str, /) -> str:
         """Remove a variant.
 
         Args:
@@ -354,5 +364,5 @@ class Configured(Inclusions, Generic[R]):
         answer: Created = await self._runner.run(call)
         return answer
 
-    async def _edit(self, flag_id: Id, fields: Mapping[str, object]) -> Any:  # noqa: ANN401 - text or JSON
+    async def _update(self, flag_id: Id, fields: Mapping[str, object]) -> Any:  # noqa: ANN401 - text or JSON
         return await self._runner.run(calls.change(one(self._name, flag_id), fields=fields))

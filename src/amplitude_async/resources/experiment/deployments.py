@@ -74,7 +74,7 @@ class Deployments:
         answer: Created = await self._runner.run(call)
         return answer
 
-    async def edit(self, deployment_id: Id, /, *, label: str | None = None, archive: bool | None = None, **fields: object) -> str:
+    async def update(self, deployment_id: Id, /, *, label: str | None = None, archive: bool | None = None, **fields: object) -> str:
         """Change a deployment; what is left out stays.
 
         Args:
@@ -96,7 +96,7 @@ class Deployments:
         answer: str = await self._runner.run(calls.change(one("deployments", deployment_id), fields=given, answers_ok=True))
         return answer
 
-    async def archive(self, deployment_id: Id, /) -> str:
+    async def archive(self, deployment_id: Id) -> str:
         """Archive a deployment: its key evaluates nothing any more.
 
         Args:
@@ -111,4 +111,4 @@ class Deployments:
 
         Amplitude's page: https://amplitude.com/docs/apis/experiment/experiment-management-api-deployments
         """
-        return await self.edit(deployment_id, archive=True)
+        return await self.update(deployment_id, archive=True)

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from amplitude_async.options import UNSET
 from amplitude_async.resources.experiment import checks
 from amplitude_async.resources.experiment.configured import Configured
 from amplitude_async.resources.experiment.shapes import ExperimentRecord
-from amplitude_async.resources.parameters import UNSET
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import date
 
+    from amplitude_async.options import Unset
     from amplitude_async.resources.experiment.shapes import (
         Created,
         Decision,
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
         NewVariant,
         TargetSegment,
     )
-    from amplitude_async.resources.parameters import Unset
 
 __all__ = ["Experiments"]
 
@@ -96,7 +96,7 @@ class Experiments(Configured[ExperimentRecord]):
             )
         )
 
-    async def edit(  # noqa: PLR0913 - one keyword per documented field
+    async def update(  # noqa: PLR0913 - one keyword per documented field
         self,
         experiment_id: Id,
         /,
@@ -157,9 +157,9 @@ class Experiments(Configured[ExperimentRecord]):
 
         Amplitude's page: https://amplitude.com/docs/apis/experiment/experiment-management-api-experiments
         """
-        return await self._edit(
+        return await self._update(
             experiment_id,
-            checks.edited_fields(
+            checks.changed_fields(
                 name=name,
                 description=description,
                 enabled=enabled,

@@ -81,7 +81,7 @@ class Flags(Configured[FlagRecord]):
             )
         )
 
-    async def edit(  # noqa: PLR0913 - one keyword per documented field
+    async def update(  # noqa: PLR0913 - one keyword per documented field
         self,
         flag_id: Id,
         /,
@@ -125,9 +125,9 @@ class Flags(Configured[FlagRecord]):
 
         Amplitude's page: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags
         """
-        return await self._edit(
+        return await self._update(
             flag_id,
-            checks.edited_fields(
+            checks.changed_fields(
                 name=name,
                 description=description,
                 enabled=enabled,

@@ -54,11 +54,14 @@ class Mutexes:
 
         return Pages(fetch, cursor)
 
-    async def get(self, mutex_id: Id, /) -> MutexRecord:
+    async def get(self, mutex_id: Id) -> MutexRecord:
         """Get one group.
 
         Args:
             mutex_id: Its id.
+
+        Returns:
+            ``{"id": 771, "key": ..., "name": ..., "slots": [{"index": 1, "percentage": 70, "experiments": [60231], ...}], ...}``.
 
         Raises:
             InvalidArgumentError: The id is blank.
@@ -120,10 +123,9 @@ class Mutexes:
         answer: Created = await self._runner.run(calls.created(("mutexes", ALL), fields=given, required=("project_id", "name")))
         return answer
 
-    async def edit(
+    async def update(
         self,
         mutex_id: Id,
-        /,
         *,
         name: str | None = None,
         description: str | None = None,
@@ -153,7 +155,7 @@ class Mutexes:
             raise refused(argument="archive", reason="goes alone: Amplitude ignores what is changed along with it")
         return await self._runner.run(calls.change(one("mutexes", mutex_id), fields={**given, "archive": archive}))
 
-    async def archive(self, mutex_id: Id, /) -> Any:  # noqa: ANN401 - text or JSON
+    async def archive(self, mutex_id: Id) -> Any:  # noqa: ANN401 - text or JSON
         """Archive a group, which takes it off its experiments.
 
         Args:
@@ -168,13 +170,12 @@ class Mutexes:
 
         Amplitude's page: https://amplitude.com/docs/apis/experiment/experiment-management-api-mutexs
         """
-        return await self.edit(mutex_id, archive=True)
+        return await self.update(mutex_id, archive=True)
 
-    async def edit_slot(
+    async def update_slot(
         self,
         mutex_id: Id,
         slot_index: int,
-        /,
         *,
         experiments: Iterable[Id] | Id | None = None,
         holdouts: Iterable[Id] | Id | None = None,
@@ -240,11 +241,14 @@ class Holdouts:
 
         return Pages(fetch, cursor)
 
-    async def get(self, holdout_id: Id, /) -> HoldoutRecord:
+    async def get(self, holdout_id: Id) -> HoldoutRecord:
         """Get one group.
 
         Args:
             holdout_id: Its id.
+
+        Returns:
+            ``{"id": 812, "key": ..., "name": ..., "holdoutPercentage": 5, "experiments": [60231], ...}``.
 
         Raises:
             InvalidArgumentError: The id is blank.
@@ -312,10 +316,9 @@ class Holdouts:
         answer: Created = await self._runner.run(calls.created(("holdouts", ALL), fields=given, required=("project_id", "name")))
         return answer
 
-    async def edit(
+    async def update(
         self,
         holdout_id: Id,
-        /,
         *,
         name: str | None = None,
         description: str | None = None,
@@ -357,7 +360,7 @@ class Holdouts:
         }
         return await self._runner.run(calls.change(one("holdouts", holdout_id), fields=given))
 
-    async def archive(self, holdout_id: Id, /) -> Any:  # noqa: ANN401 - text or JSON
+    async def archive(self, holdout_id: Id) -> Any:  # noqa: ANN401 - text or JSON
         """Archive a group: its experiments are open to everybody again.
 
         Args:
@@ -372,4 +375,4 @@ class Holdouts:
 
         Amplitude's page: https://amplitude.com/docs/apis/experiment/experiment-management-api-holdouts
         """
-        return await self.edit(holdout_id, archive=True)
+        return await self.update(holdout_id, archive=True)

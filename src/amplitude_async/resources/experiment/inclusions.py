@@ -39,6 +39,9 @@ class Inclusions:
             flag_id: The id of the flag or experiment.
             variant_key: The key of the variant.
 
+        Returns:
+            ``["user-1", "device-7"]``.
+
         Raises:
             InvalidArgumentError: One of both is blank.
             AmplitudeError: Amplitude refused, or did not answer.
@@ -145,6 +148,9 @@ class Inclusions:
         Args:
             flag_id: The id of the flag or experiment.
             variant_key: The key of the variant.
+
+        Returns:
+            ``["k3x9q2f"]``.
 
         Raises:
             InvalidArgumentError: One of both is blank.

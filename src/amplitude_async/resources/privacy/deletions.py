@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Final, Required, TypedDict
 from uuid import UUID
 
 from amplitude_async._protocol.budget import Use
-from amplitude_async._protocol.call import Call, path_of, read_json_object
+from amplitude_async._protocol.call import Call, path_of
 from amplitude_async._protocol.codec import MalformedError, decode
 from amplitude_async._protocol.dates import iso_day
-from amplitude_async.errors import AmplitudeError, PartialDeletionError
+from amplitude_async.errors import AmplitudeError, BudgetError, PartialDeletionError
 from amplitude_async.resources.jobs import deadline_in
 from amplitude_async.resources.parameters import given, id_list, json_body, refused, whole_number
 
@@ -28,9 +28,13 @@ __all__ = ["DeletedUser", "DeletionIds", "DeletionJob", "DeletionReport", "Delet
 
 MAX_IDS: Final = 100
 """In one request, both lists together."""
+BETWEEN_PARTS: Final = 1.0
+"""Seconds from one request to the next."""
 MAX_MONTHS: Final = 6
 _PATH: Final = "/api/2/deletions/users"
 _USE: Final = (Use("deletions"),)
+_OF_A_JOB: Final = ("day", "status", "amplitude_ids")
+"""A job has these; an object that has none of them confirms nothing."""
 _NOBODY: Final = frozenset({"none", "null", "nil", "nan", "undefined", "unknown", "anonymous", "n/a", "na", "all", "-1", "{}", '""'})
 """What a missing value looks like as text. Amplitude takes most of these for no user id either
 (https://amplitude.com/docs/apis/analytics/http-v2)."""
@@ -135,9 +139,9 @@ def _read_jobs(body: bytes) -> list[DeletionJob]:
         return []
     answer = decode(body)
     jobs = answer if isinstance(answer, list) else [answer]
-    if all(isinstance(job, dict) for job in jobs):
+    if all(isinstance(job, dict) and not job.keys().isdisjoint(_OF_A_JOB) for job in jobs):
         return jobs
-    message = f"a JSON {type(answer).__name__} where deletion jobs were expected"
+    message = f"a JSON {type(answer).__name__} that is no deletion job, nor a list of them"
     raise MalformedError(message)
 
 
@@ -148,7 +152,12 @@ def _read_user(body: bytes) -> dict[str, Any]:
         MalformedError: It is neither.
     """
     answer = decode(body)
-    return answer[0] if isinstance(answer, list) and len(answer) == 1 and isinstance(answer[0], dict) else read_json_object(body)
+    if isinstance(answer, list) and len(answer) == 1:
+        answer = answer[0]
+    if isinstance(answer, dict) and not answer.keys().isdisjoint({"amplitude_id", *_OF_A_JOB}):
+        return answer
+    message = f"a JSON {type(answer).__name__} that names no user"
+    raise MalformedError(message)
 
 
 def checked_user_ids(values: object) -> list[str]:
@@ -268,7 +277,7 @@ class _Books:
         if not jobs:
             self.note("invalid", ids)
             return
-        named = [one for job in jobs for one in job.get("invalid_ids") or ()]
+        named = [one for job in jobs for one in _listed(job.get("invalid_ids"))]
         texts = {one for one in named if isinstance(one, str)}
         numbers = {one for one in named if isinstance(one, int)}
         # Of which kind an invalid id is, is not documented: a text may be an Amplitude id, and a number a user id.
@@ -279,6 +288,11 @@ class _Books:
 
     def report(self) -> DeletionReport:
         return DeletionReport(**self.fates, jobs=tuple(self.jobs))
+
+
+def _listed(values: object) -> list[Any]:
+    """Return the items of a list; anything else but a null is one item."""
+    return values if isinstance(values, list) else [] if values is None else [values]
 
 
 def _is_number(user_id: str, numbers: set[int], ids: DeletionIds) -> bool:
@@ -294,7 +308,16 @@ async def _created(runner: Runner, parts: list[DeletionIds], calls: list[Call], 
     books = _Books()
     for index, (part, call) in enumerate(zip(parts, calls, strict=True)):
         try:
-            jobs = await runner.run(call, deadline=deadline)
+            try:
+                jobs = await runner.run(call, deadline=deadline)
+            except BudgetError as limited:
+                # The second between the parts of one call is the library's own doing, and not the wait that a caller refuses.
+                if not index or limited.wait is None or limited.wait > BETWEEN_PARTS:
+                    raise
+                if deadline is not None and runner.clock() + limited.wait >= deadline:
+                    raise
+                await runner.pause(limited.wait)
+                jobs = await runner.run(call, deadline=deadline)
         except AmplitudeError as fault:
             error = fault.with_traceback(None)
         else:
@@ -335,9 +358,9 @@ class Deletions:
     ) -> DeletionReport:
         """Have users deleted, with everything they did up to the day it runs. This cannot be undone once the job is ``submitted``.
 
-        Any number of ids: they go out in requests of 100, one a second, as Amplitude asks. After a request that failed no further one
-        is sent. Asking again for the same ids does no harm: they join the same batch. Deletion does not stop tracking; later events
-        make a new user.
+        Any number of ids: they go out in requests of 100, one a second, as Amplitude asks; that second is waited for also with
+        ``when_limited="raise"``. After a request that failed no further one is sent. Asking again for the same ids does no harm: they
+        join the same batch. Deletion does not stop tracking; later events make a new user.
 
         Args:
             user_ids: Your own ids; each counts once.

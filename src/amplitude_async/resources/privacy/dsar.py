@@ -15,7 +15,7 @@ from amplitude_async._protocol.dates import check_order, iso_day
 from amplitude_async._protocol.masking import mask
 from amplitude_async.errors import ClosedError, JobError
 from amplitude_async.resources.jobs import deadline_in, until_done
-from amplitude_async.resources.parameters import given, json_body, refused, required_text, spelled, whole_number
+from amplitude_async.resources.parameters import given, json_body, one_of, refused, required_text, spelled, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -354,8 +354,7 @@ def _rows(
     from amplitude_async._protocol.decoding import RowDecoder  # noqa: PLC0415 - only where rows are read
     from amplitude_async._protocol.inflating import check_limits  # noqa: PLC0415 - as above
 
-    if bad_rows not in {"raise", "skip"}:
-        raise refused(argument="bad_rows", reason="must be 'raise' or 'skip'")
+    one_of(bad_rows, ("raise", "skip"), argument="bad_rows")
     if limits is not None:
         check_limits(limits)
     return DsarRows(runner, outputs, RowDecoder(model, bad_rows), limits, bad_rows)
@@ -475,6 +474,9 @@ class Dsar:
             request_id: The request.
             output_id: The number at the end of one of its ``urls``, from 0.
 
+        Returns:
+            A :class:`DsarOutput`: ``async for row in output.rows()``, or ``await output.open()`` for its bytes.
+
         Raises:
             InvalidArgumentError: One of them is no whole number.
 
@@ -495,8 +497,9 @@ class Dsar:
     ) -> DsarData:
         """Ask for what is known of a user, wait until it is there, and return it, ready to be read.
 
-        It is looked at after 1 s, then at pauses that grow by half up to 15 minutes. Looks that fail for the server's or the line's
-        sake are taken again, up to five in a row.
+        It is looked at without delay, then at pauses that grow from 1 s by half up to 15 minutes. Looks that fail for the server's or
+        the line's sake are taken again, up to five in a row. Who may be cancelled, and wants to go on later, does :meth:`request`
+        first, and then this with its ``request_id``.
 
         Args:
             user_id: As for :meth:`request`.
@@ -511,9 +514,10 @@ class Dsar:
 
         Raises:
             InvalidArgumentError: As for :meth:`request`, or ``request_id`` beside other arguments.
-            RequestTimeoutError: It was not done in time; ``.job_id`` is the ``request_id`` to go on with.
+            RequestTimeoutError: It was not done in time.
             JobError: Amplitude says that it has failed, and why.
-            AmplitudeError: Amplitude refused, or did not answer.
+            AmplitudeError: Amplitude refused, or did not answer. The ``.job_id`` of each is the ``request_id`` to go on with, or
+                ``None`` if it never came to one.
 
         Amplitude's page: https://amplitude.com/docs/apis/analytics/ccpa-dsar
         """

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from amplitude_async._protocol.budget import Use
-from amplitude_async._protocol.call import Call, path_of, read_json_object, read_nothing
+from amplitude_async._protocol.call import Call, path_of, read_members, read_nothing
 from amplitude_async._protocol.codec import MalformedError, encode_text
 from amplitude_async.resources.parameters import given, json_body, query_pairs, query_value, refused, required_text, spelled
 
@@ -102,9 +102,9 @@ def read_resource(body: bytes) -> dict[str, Any]:
     """Read one person or group; a number for an id becomes text, which the standard asks for.
 
     Raises:
-        MalformedError: It is no JSON object.
+        MalformedError: It is no JSON object, or neither a person nor a group, nor what was sent of one.
     """
-    answer = read_json_object(body)
+    answer = read_members(body, "id", "userName", "displayName", "schemas")
     _text_id(answer)
     return answer
 
@@ -115,7 +115,7 @@ def read_list(body: bytes) -> dict[str, Any]:
     Raises:
         MalformedError: It is no JSON object with a list of objects.
     """
-    answer = read_json_object(body)
+    answer = read_members(body, "Resources", "totalResults")
     # The standard lets an empty page go without its list.
     resources = answer.setdefault("Resources", [])
     if not isinstance(resources, list) or not all(isinstance(item, dict) for item in resources):

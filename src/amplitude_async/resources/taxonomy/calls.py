@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from amplitude_async._protocol.bodies import Form
 from amplitude_async._protocol.budget import Use
-from amplitude_async._protocol.call import Call, path_of, read_confirmation
+from amplitude_async._protocol.call import Call, path_of, read_confirmation, read_data
 from amplitude_async.resources.parameters import form_pairs, given, query_pairs, refused, required_text, spelled
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def _read(path: str, parameters: Mapping[str, object]) -> Call:
         method="GET",
         path=path,
         credential="project",
-        reads=read_confirmation,
+        reads=read_data,
         repeatable=True,
         query=query_pairs("taxonomy", parameters),
         uses=READ,
