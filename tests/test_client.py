@@ -103,7 +103,7 @@ async def test_the_six_calls_on_the_sandbox(held_by_anyio: AsyncAmplitude) -> No
         {"max_retries": -1},
         {"max_retries": True},
         {"max_connections": 0},
-        {"http_client": object()},
+        {"http_client": object},
     ],
     ids=repr,
 )

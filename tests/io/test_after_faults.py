@@ -162,8 +162,9 @@ async def test_a_fault_is_typed_bounded_and_costs_no_slot(fault: Callable[[Conne
                 else:
                     await amplitude.user_search("user-1")
             assert time.monotonic() - began < 2.5
-            assert caught.value.outcome == "unknown"
             await settle(amplitude)
+            # On a busy machine the limit may end the attempt before it begins; what arrived is never said not to have been sent.
+            assert caught.value.outcome == "unknown" or (caught.value.outcome, server.requests) == ("not_sent", [])
             assert (await amplitude.track(EVENT))["code"] == 200
             assert len(server.sink) == 1
 

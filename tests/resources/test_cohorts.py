@@ -589,8 +589,8 @@ def test_a_timeout_is_a_number_of_seconds(timeout: Any) -> None:
     ("file", "headers"),
     [
         (FILE, {}),
-        (gzip.compress(FILE), {"Content-Type": "application/gzip"}),
-        (gzip.compress(FILE[:30]) + gzip.compress(FILE[30:]), {"Content-Type": "binary/octet-stream"}),
+        (gzip.compress(FILE, mtime=0), {"Content-Type": "application/gzip"}),
+        (gzip.compress(FILE[:30], mtime=0) + gzip.compress(FILE[30:], mtime=0), {"Content-Type": "binary/octet-stream"}),
         (b"\xef\xbb\xbf" + FILE, {}),
         (b"\r\n\r\n" + FILE, {}),
         (FILE.replace(b"\r\n", b"\n")[:-1], {}),
@@ -605,7 +605,9 @@ async def test_files_that_are_read(file: bytes, headers: dict[str, str]) -> None
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("file", [b"amplitude_id,user_id\n", b"amplitude_id,user_id", gzip.compress(b"amplitude_id,user_id\r\n")])
+@pytest.mark.parametrize(
+    "file", [b"amplitude_id,user_id\n", b"amplitude_id,user_id", gzip.compress(b"amplitude_id,user_id\r\n", mtime=0)]
+)
 async def test_a_cohort_of_nobody(file: bytes) -> None:
     """A header alone is a file without rows."""
     world = World(file=file)
@@ -633,8 +635,8 @@ async def test_what_is_no_file(file: bytes) -> None:
         (b"amplitude_id,user_id\n1,u\n2\n", 3),
         (b'amplitude_id,user_id\n1,u\n2,"x', 3),
         (b"amplitude_id,user_id\n1,\xff\n", 2),
-        (gzip.compress(b"amplitude_id,user_id\n1,u\n" * 1000)[:-9], None),
-        (gzip.compress(FILE) + b"more", None),
+        (gzip.compress(b"amplitude_id,user_id\n1,u\n" * 1000, mtime=0)[:-9], None),
+        (gzip.compress(FILE, mtime=0) + b"more", None),
     ],
 )
 async def test_a_file_that_is_damaged(file: bytes, line: int | None) -> None:

@@ -452,7 +452,7 @@ def are_alike(got: Any, expected: Any) -> bool:
 
 
 @given(USUAL | st.dictionaries(KEY, ANY, max_size=6), st.dictionaries(KEY, ANY, max_size=2), DEFAULTS)
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=700, deadline=None)
 def test_the_quick_way_says_what_the_careful_one_does(item: Any, more: Any, defaults: Defaults) -> None:
     """Whatever an event holds, it is encoded to the same values, or refused at the same place, as by walking all of it (E1-E4)."""
     event = {**item, **more}

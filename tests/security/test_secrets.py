@@ -366,7 +366,7 @@ def test_nothing_of_a_client_is_left_in_memory_dumps_of_errors() -> None:
         {"max_retries": -1},
         {"max_connections": 0},
         {"transport": "x"},
-        {"http_client": object()},
+        {"http_client": object},
     ],
     ids=repr,
 )

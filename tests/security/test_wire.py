@@ -122,7 +122,7 @@ TRICKS = [
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=40) | st.lists(st.sampled_from(TRICKS), min_size=1).map("".join))
-@settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_search_text_changes_path_query_or_headers(tap: Wiretap, amplitude: AsyncAmplitude, text: str) -> None:
     """Whatever is searched for arrives as that one value: same path, one parameter, no header more (S17, S18)."""
     request = tap.search(amplitude, text)
@@ -143,7 +143,7 @@ def test_no_search_text_changes_path_query_or_headers(tap: Wiretap, amplitude: A
 
 
 @given(st.text(min_size=1, max_size=30))
-@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_key_adds_a_header_line(tap: Wiretap, key: str) -> None:
     """A key is refused at construction, or travels without adding a line to the request (S17)."""
     try:

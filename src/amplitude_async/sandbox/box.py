@@ -70,8 +70,8 @@ class _Server(uvicorn.Server):
     async def main_loop(self) -> None:
         """Serve until :meth:`leave`. uvicorn looks every 0.1 s whether it is to stop; each test with a sandbox would wait for that."""
         while not await self.on_tick(0):
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._leaving.wait(), _TICK_SECONDS)
+            with anyio.move_on_after(_TICK_SECONDS):
+                await self._leaving.wait()
 
     def leave(self) -> None:
         """Stop soon; from any thread."""
