@@ -17,6 +17,8 @@ PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)
 NODE_SDKS = ("amplitude@6", "@amplitude/analytics-node@1")
 RUNNING = f"{sys.version_info[0]}.{sys.version_info[1]}"
+SPREAD = ("-n", "auto", "--dist", "loadfile")
+"""A process for each core; the tests of a file stay together, for what they share. ``nox -s tests -- -n 0`` has one process."""
 
 
 def group(name: str) -> list[str]:
@@ -60,7 +62,7 @@ def others(session: nox.Session) -> None:
     """Run the tests on every other Python that is present."""
     session.install("--quiet", *group("test"))
     install_wheel(session, "sandbox")
-    session.run("pytest", *session.posargs)
+    session.run("pytest", *SPREAD, *session.posargs)
 
 
 @nox.session
@@ -69,7 +71,7 @@ def tests(session: nox.Session) -> None:
     session.install("--quiet", *group("test"))
     install_wheel(session, "sandbox")
     session.run("coverage", "erase")
-    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run("coverage", "run", "-m", "pytest", *SPREAD, *session.posargs)
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report")
 
