@@ -17,8 +17,11 @@ PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)
 NODE_SDKS = ("amplitude@6", "@amplitude/analytics-node@1")
 RUNNING = f"{sys.version_info[0]}.{sys.version_info[1]}"
-SPREAD = ("-n", "auto", "--dist", "loadfile")
-"""A process for each core; the tests of a file stay together, for what they share. ``nox -s tests -- -n 0`` has one process."""
+SPREAD = ("-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder")
+"""A process for each core; the tests of a file stay together, for what they share. ``nox -s tests -- -n 0`` has one process.
+
+Files are dealt out in their order: by the number of their tests, those that start programs would come last, and alone.
+"""
 
 
 def group(name: str) -> list[str]:

@@ -58,8 +58,8 @@ def test_of_two_spellings_the_later_one_wins(given_: str, sent: str) -> None:
 @settings(max_examples=500)
 def test_only_the_top_level_is_renamed_and_nothing_of_the_caller_changes(item: dict[str, Any]) -> None:
     """Keys inside property values keep their spelling, and the caller's event is what it was before (E6)."""
-    # Stands last, so that it is the spelling that wins.
-    kept = {key: value for key, value in item.items() if ALIASES.get(key, key) != "event_properties"}
+    # These stand last, so that they are the spellings that win.
+    kept = {key: value for key, value in item.items() if ALIASES.get(key, key) not in {"event_type", "user_id", "event_properties"}}
     whole = {**kept, "event_type": "x", "user_id": "u", "event_properties": {"userId": item}}
     before = copy.deepcopy(whole)
     prepared = event(whole)

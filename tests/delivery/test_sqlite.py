@@ -289,7 +289,7 @@ async def test_closing_writes_what_was_handed_in_and_leaves_nothing_behind(tmp_p
     waiting = store.append(rows(500))
     assert await asyncio.gather(*(store.aclose() for _ in range(10))) == [True] * 10
     assert len(await waiting) == 500
-    assert not [thread for thread in threading.enumerate() if "amplitude" in thread.name]
+    assert not [thread for thread in threading.enumerate() if "outbox" in thread.name]
     assert sorted(one.name for one in tmp_path.iterdir()) == ["events.db", "events.db.lock"]
     for use in (lambda: store.append([row(1)]), lambda: store.settle([1]), lambda: store.set_aside([1], "x", 1)):
         with pytest.raises(OutboxClosed, match=r"events\.db is closed"):
@@ -324,7 +324,7 @@ async def test_a_cancelled_opening_gives_the_file_up(tmp_path: Path) -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     for thread in threading.enumerate():
-        if "amplitude" in thread.name:
+        if "outbox" in thread.name:
             await asyncio.to_thread(thread.join, 10)
     await (await opened(tmp_path / "events.db")).aclose()
 
@@ -337,7 +337,7 @@ async def test_a_store_that_is_forgotten_warns_and_gives_the_file_up(tmp_path: P
     with pytest.warns(ResourceWarning, match="left open"):
         del store
     for thread in threading.enumerate():
-        if "amplitude" in thread.name:
+        if "outbox" in thread.name:
             await asyncio.to_thread(thread.join, 10)
     again = await opened(tmp_path / "events.db")
     assert again.counts.waiting_rows == 3

@@ -52,7 +52,7 @@ async def test_a_path_that_cannot_be_is_an_error_that_names_it(tmp_path: Path, m
     assert path in caught.value.path
     assert repr(path) in str(caught.value) or path in str(caught.value)
     assert sorted(tmp_path.rglob("*")) == before
-    assert not [thread for thread in threading.enumerate() if "amplitude" in thread.name]
+    assert not [thread for thread in threading.enumerate() if "outbox" in thread.name]
 
 
 FORBIDDEN = """
