@@ -154,7 +154,7 @@ async def test_no_failure_shows_a_key(name: str, call: str, log: io.StringIO) ->
 @pytest.mark.anyio
 async def test_logs_of_calls_that_work_hold_nothing_either(log: io.StringIO) -> None:
     """At DEBUG, records of our requests name no key, person or query, and other users' records stay as they are (S2, S5)."""
-    with ScriptedServer(*[answer(response(200, b'{"code":200}'))] * 3) as server:
+    with ScriptedServer(*[answer(response(200, b'{"code":200,"matches":[]}'))] * 3) as server:
         async with make(server.url) as amplitude:
             await amplitude.track(EVENT)
             await amplitude.user_search(PERSON)
@@ -168,7 +168,7 @@ async def test_logs_of_calls_that_work_hold_nothing_either(log: io.StringIO) -> 
 @pytest.mark.anyio
 async def test_the_ingestion_endpoint_never_sees_the_secret() -> None:
     """A changed ingestion endpoint gets the API key in the body and nothing else (S14)."""
-    with ScriptedServer(answer(response())) as ingestion, ScriptedServer(answer(response(200, b"{}"))) as questions:
+    with ScriptedServer(answer(response())) as ingestion, ScriptedServer(answer(response(200, b'{"matches": []}'))) as questions:
         amplitude = AsyncAmplitude(KEY, secret_key=SECRET, token_endpoint=ingestion.url, dashboard_endpoint=questions.url)
         async with amplitude:
             await amplitude.track(EVENT)
@@ -182,7 +182,7 @@ async def test_the_ingestion_endpoint_never_sees_the_secret() -> None:
 @pytest.mark.anyio
 async def test_no_cookie_is_kept() -> None:
     """What a server sets, no later request carries (S15)."""
-    with ScriptedServer(*[answer(response(200, b'{"code":200}', "Set-Cookie: a=b; Path=/"))] * 2) as server:
+    with ScriptedServer(*[answer(response(200, b'{"code":200,"matches":[]}', "Set-Cookie: a=b; Path=/"))] * 2) as server:
         async with make(server.url) as amplitude:
             await amplitude.track(EVENT)
             await amplitude.track(EVENT)

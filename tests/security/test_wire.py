@@ -23,7 +23,7 @@ from amplitude_async._io.chance import new_insert_id
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-OK = b'{"code":200,"server_upload_time":1,"payload_size_bytes":1,"events_ingested":1}'
+OK = b'{"code":200,"server_upload_time":1,"payload_size_bytes":1,"events_ingested":1,"matches":[]}'
 SOURCE = Path(amplitude_async.__file__ or "").parent
 HEADERS = {b"host", b"accept", b"accept-encoding", b"user-agent", b"authorization", b"content-type", b"content-length"}
 VARIABLES = ("AMPLITUDE_BASE_URL", "AMPLITUDE_TOKEN_ENDPOINT", "AMPLITUDE_DASHBOARD_ENDPOINT")
