@@ -81,7 +81,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def vendors(session: nox.Session) -> None:
-    """Run Amplitude's own SDKs against the sandbox; what cannot be installed is skipped with its reason."""
+    """Run Amplitude's own SDKs, and schemathesis, against the sandbox; what cannot be installed is skipped with its reason."""
     session.install("--quiet", *group("vendors"))
     install_wheel(session, "sandbox")
     folder = Path(session.cache_dir).resolve() / "vendors"

@@ -45,6 +45,7 @@ class Control:
         read, write = self._for_readers, self._for_holders
         return [
             Route("/", read(self._page), methods=["GET"]),
+            Route("/sandbox/openapi.json", read(self._described), methods=["GET"]),
             Route("/sandbox/events", read(self._events), methods=["GET"]),
             Route("/sandbox/status", read(self._status), methods=["GET"]),
             Route("/sandbox/people", read(self._people), methods=["GET"]),
@@ -90,6 +91,11 @@ class Control:
     async def _page(self, _request: Request) -> Response:
         page = resources.files("amplitude_async.sandbox").joinpath("page.html").read_text("utf-8")
         return HTMLResponse(page, headers={"content-security-policy": _PAGE_POLICY, "cache-control": "no-store"})
+
+    async def _described(self, _request: Request) -> Response:
+        from amplitude_async.sandbox import openapi  # noqa: PLC0415 - few sandboxes are asked
+
+        return json_answer(200, openapi.document())
 
     async def _events(self, request: Request) -> Response:
         last = request.headers.get("last-event-id") or request.query_params.get("after") or "0"

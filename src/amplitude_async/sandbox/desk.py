@@ -206,11 +206,7 @@ class Desk:
 
     async def json_body(self, request: Request, limit: int = 64 * rules.MIB) -> dict[str, Any]:
         """Read a body that must be a JSON object; ValueError if it is none."""
-        parsed = rules.parsed_json((await self.body(request, limit)).decode("utf-8"))
-        if not isinstance(parsed, dict):
-            message = "The body must be a JSON object"
-            raise ValueError(message)  # noqa: TRY004 - it becomes a 400
-        return parsed
+        return rules.json_object(await self.body(request, limit))
 
     def guarded(
         self, handler: Handler, *, door: Door = "project", pool: Pool | None = "rest", refuse: Refusal = refused_query

@@ -26,6 +26,7 @@ KEPT_SECONDS: Final = 2 * 86_400
 MOST_EVENTS: Final = 100_000
 """In one month of one user; more is not supported."""
 _KIND: Final = "dsar"
+_DAY_US: Final = 86_400_000_000
 
 
 def create(store: Store, now: float, *, user_id: str | None, amplitude_id: int | None, first: date, last: date) -> int:
@@ -71,7 +72,7 @@ def subject_of(store: Store, request: Mapping[str, Any]) -> User | None:
 def _span(request: Mapping[str, Any]) -> tuple[int, int]:
     """Return a request's days, both included, as a half-open span in microseconds since the epoch."""
     first, last = (date.fromisoformat(request[name]) for name in ("startDate", "endDate"))
-    return _midnight(first), _midnight(last + timedelta(days=1))
+    return _midnight(first), _midnight(last) + _DAY_US
 
 
 def _midnight(day: date) -> int:

@@ -11,7 +11,7 @@ import json
 import math
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from amplitude_async.sandbox import properties
 
@@ -209,6 +209,24 @@ def parsed_json(text: bytes | str) -> object:
     except RecursionError:
         message = "nested too deeply"
         raise ValueError(message) from None
+
+
+def json_object(text: bytes) -> dict[str, Any]:
+    """Parse strict JSON that must be an object; ValueError for anything else.
+
+    JSON can spell half of a surrogate pair. No answer could hold that, and what is stored is answered with some day.
+    """
+    parsed = parsed_json(text.decode("utf-8"))
+    if not isinstance(parsed, dict):
+        message = "The body must be a JSON object"
+        raise ValueError(message)  # noqa: TRY004 - it becomes a 400
+    if b"\\u" in text:
+        try:
+            json.dumps(parsed, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            message = "The body holds half a character"
+            raise ValueError(message) from None
+    return parsed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

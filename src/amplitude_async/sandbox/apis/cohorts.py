@@ -60,6 +60,12 @@ def _text(body: dict[str, Any], name: str) -> str:
     return value
 
 
+def _optional_text(body: dict[str, Any], name: str) -> None:
+    if not isinstance(body.get(name), str | None):
+        message = f"{name} must be a string"
+        raise ValueError(message)  # noqa: TRY004 - it becomes a 400
+
+
 def _choice(body: dict[str, Any], name: str, choices: tuple[str, ...]) -> str:
     value = body.get(name)
     if value not in choices:
@@ -111,6 +117,8 @@ class _Cohorts:
         body = await self._desk.json_body(request)
         for name in ("name", "owner"):
             _text(body, name)
+        for name in ("cg", "existing_cohort_id"):
+            _optional_text(body, name)
         if not isinstance(body.get("app_id"), int) or isinstance(body["app_id"], bool):
             message = "app_id must be a number"
             raise ValueError(message)  # noqa: TRY004 - it becomes a 400
@@ -128,6 +136,7 @@ class _Cohorts:
         """Change who is in a cohort."""
         body = await self._desk.json_body(request)
         _text(body, "cohort_id")
+        _optional_text(body, "count_group")
         _flag(body, "skip_invalid_ids")
         sent = body.get("memberships")
         if not isinstance(sent, list) or not sent or not all(isinstance(each, dict) for each in sent):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from amplitude_async.sandbox import rows, rules
+from amplitude_async.sandbox import rules
 from amplitude_async.sandbox.desk import json_answer
 from amplitude_async.sandbox.limits import Window
 from amplitude_async.sandbox.registry import Registry, RegistryError
@@ -54,6 +54,14 @@ def routes(desk: Desk) -> list[Route]:
 
 def _ok() -> Response:
     return PlainTextResponse("OK")
+
+
+def _index(text: str, least: int) -> int:
+    """Read the number of a place; ValueError if it is none."""
+    if not (text.isascii() and text.isdigit()):
+        message = f"The index must be an integer from {least}"
+        raise ValueError(message)
+    return int(text)
 
 
 class _Rates:
@@ -103,17 +111,7 @@ class _Endpoints:
     async def _body(self, request: Request) -> dict[str, Any]:
         """Read a JSON object; an empty body is an empty one."""
         body = await self._desk.body(request, _LARGEST_BODY)
-        parsed = rules.parsed_json(body.decode("utf-8")) if body.strip() else {}
-        if not isinstance(parsed, dict):
-            message = "The body must be a JSON object"
-            raise ValueError(message)  # noqa: TRY004 - it becomes a 400
-        try:
-            rows.compact(parsed).encode()
-        except UnicodeEncodeError:
-            # JSON can spell half of a surrogate pair; no answer could hold it.
-            message = "The body holds half a character"
-            raise ValueError(message) from None
-        return parsed
+        return rules.json_object(body) if body.strip() else {}
 
     async def _done(self, function: Callable[..., object], *arguments: object) -> Response:
         await self._desk.run(function, *arguments)
@@ -202,10 +200,8 @@ class _Configured(_Endpoints):
         return await self._done(self._registry.exclude_at, *self._variant_path(request), None, self._desk.clock())
 
     async def _remove_user(self, request: Request) -> Response:
-        index = request.path_params["index"]
-        if not (index.isascii() and index.isdigit()):
-            return refusal(400, "The index must be an integer from 0")
-        return await self._done(self._registry.exclude_at, *self._variant_path(request), int(index), self._desk.clock())
+        index = _index(request.path_params["index"], 0)
+        return await self._done(self._registry.exclude_at, *self._variant_path(request), index, self._desk.clock())
 
     async def _exclude_users(self, request: Request) -> Response:
         body = await self._body(request)
@@ -248,7 +244,7 @@ class _Groups(_Endpoints):
             *self._route(f"/{self._kind}", GET=self._list, POST=self._create),
             *self._route(one, GET=self._get, PATCH=self._edit),
         ]
-        return found if self._kind == "holdouts" else [*found, *self._route(one + "/slots/{index:int}", PATCH=self._edit_slot)]
+        return found if self._kind == "holdouts" else [*found, *self._route(one + "/slots/{index}", PATCH=self._edit_slot)]
 
     async def _list(self, request: Request) -> Response:
         return await self._answer(self._registry.page, self._kind, dict(request.query_params))
@@ -264,8 +260,8 @@ class _Groups(_Endpoints):
         return await self._done(self._registry.edit, self._kind, request.path_params["id"], body, self._desk.clock())
 
     async def _edit_slot(self, request: Request) -> Response:
-        path = request.path_params
-        return await self._done(self._registry.edit_slot, path["id"], path["index"], await self._body(request))
+        path, body = request.path_params, await self._body(request)
+        return await self._done(self._registry.edit_slot, path["id"], _index(path["index"], 1), body)
 
 
 class _Others(_Endpoints):

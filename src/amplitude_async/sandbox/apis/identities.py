@@ -69,7 +69,7 @@ class _Identities:
         except ValueError as error:
             return PlainTextResponse(str(error), 400)
         if len(mappings) > _MAX_MAPPINGS:
-            return PlainTextResponse("Payload too large", 413)
+            raise rules.too_large()
         now = self._desk.clock()
         window = self._desk.window("mappings", _WINDOW_SECONDS)
         if self._desk.strict and window.total(now) + len(mappings) > _MAPPINGS_IN_WINDOW:

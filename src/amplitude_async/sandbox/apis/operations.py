@@ -61,7 +61,7 @@ def routes(desk: Desk) -> list[Route]:
         Route("/api/2/audit-logs/{organisation}", audit, methods=["POST"]),
         Route("/api/1/session-replays", replays, methods=["GET"]),
         Route("/api/1/session-replays/files", files, methods=["GET"]),
-        Route("/storage/replays/{version:int}/{file:int}/{replay:path}", operations.file, methods=["GET"]),
+        Route("/storage/replays/{version}/{file}/{replay:path}", operations.file, methods=["GET"]),
         Route(f"{localization}/import/", desk.guarded(operations.bring_in, pool=None, refuse=_plainly), methods=["POST"]),
         Route(f"{localization}/export/", desk.guarded(operations.take_out, pool=None, refuse=_plainly), methods=["GET"]),
     ]
@@ -76,10 +76,10 @@ def _moment(parameters: Mapping[str, Any], name: str) -> datetime:
     text = parameters.get(name)
     try:
         moment = datetime.fromisoformat(str(text))
-    except ValueError:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):  # the first and the last day of all have no such time in every zone
         message = f"Invalid time for {name}: {str(text)[:100]} (expected ISO 8601)"
         raise ValueError(message) from None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 class _Operations:
@@ -216,7 +216,9 @@ class _Operations:
         found = await self._desk.run(replaying.recording, self._desk.store, parts["replay"])
         if found is None:
             return Response(status_code=404)
-        return Response(replaying.contents(found, parts["file"], parts["version"]), media_type="binary/octet-stream")
+        # Whoever has a link that is signed has one that was given out, with numbers in it.
+        content = replaying.contents(found, int(parts["file"]), int(parts["version"]))
+        return Response(content, media_type="binary/octet-stream")
 
     # Translations
 

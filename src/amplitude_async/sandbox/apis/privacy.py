@@ -34,6 +34,8 @@ _REQUEST_COST: Final = 8
 _LINK_SECONDS: Final = 2 * 86_400
 _PAGE_ROWS: Final = 1000
 _GZIP: Final = 31
+_NO_ID: Final = 2**63
+"""Amplitude IDs have 64 bits, one of them for the sign."""
 
 
 def routes(desk: Desk) -> list[Route]:
@@ -54,7 +56,7 @@ def routes(desk: Desk) -> list[Route]:
         Route(path, of_organisation(dsar.create), methods=["POST"]),
         Route(path + "/{number}", of_organisation(dsar.status), methods=["GET"]),
         Route(path + "/{number}/outputs/{output}", of_organisation(dsar.output), methods=["GET"]),
-        Route("/storage/dsar/{number:int}/{output:int}.json.gz", dsar.file, methods=["GET"]),
+        Route("/storage/dsar/{number}/{output}.json.gz", dsar.file, methods=["GET"]),
     ]
 
 
@@ -183,7 +185,8 @@ class _Dsar:
         first, last = (_day(str(body.get(name)), name) for name in ("startDate", "endDate"))
         if last < first:
             return refused(400, "endDate is before startDate")
-        if amplitude_id is not None and (not isinstance(amplitude_id, int) or isinstance(amplitude_id, bool)):
+        is_number = isinstance(amplitude_id, int) and not isinstance(amplitude_id, bool) and 0 <= amplitude_id < _NO_ID
+        if amplitude_id is not None and not is_number:
             return refused(400, "amplitudeId must be a number")
         number = await self._desk.run(
             disclosing.create,
@@ -231,12 +234,16 @@ class _Dsar:
         """Give a file, to whoever has the link."""
         if refusal := self._desk.signer.refused(request, self._desk.clock()):
             return refusal
-        stored = await self._stored(request.path_params["number"])
+        # Whoever has a link that is signed has one that was given out, with numbers in it.
+        number, output = (int(request.path_params[name]) for name in ("number", "output"))
+        stored = await self._stored(number)
+        if not stored:
+            return Response(status_code=404)  # the sandbox was emptied since
         user = await self._desk.run(disclosing.subject_of, self._desk.store, stored)
         months = await self._desk.run(disclosing.months, self._desk.store, stored)
-        if user is None or request.path_params["output"] >= len(months):
+        if user is None or output >= len(months):
             return Response(status_code=404)
-        start, end = disclosing.month_of(stored, months[request.path_params["output"]][0])
+        start, end = disclosing.month_of(stored, months[output][0])
         return StreamingResponse(self._lines(user, start, end), media_type="binary/octet-stream")
 
     async def _lines(self, user: User, start: int, end: int) -> AsyncIterator[bytes]:
