@@ -171,14 +171,15 @@ def export_query(
     if duckdb is None:
         message = "export-query needs DuckDB, which is not installed: pip install duckdb"
         raise ConfigurationError(message)
-    reads = "read_parquet" if format_ == "parquet" else "read_json"
-    how = "union_by_name = true" if format_ == "parquet" else "format = 'newline_delimited', union_by_name = true, sample_size = 20000"
     connection = duckdb.connect(":memory:", config={"autoinstall_known_extensions": "false"})
     failure = ""
     try:
         connection.execute("SET TimeZone = 'UTC'")
-        names = ", ".join("'" + name.replace("'", "''") + "'" for name in files)
-        connection.execute(f"CREATE VIEW events AS SELECT * FROM {reads}([{names}], {how})")  # noqa: S608 - quoted names of the folder's own files
+        if format_ == "parquet":
+            events = connection.read_parquet(list(files), union_by_name=True)
+        else:
+            events = connection.read_json(list(files), format="newline_delimited", union_by_name=True, sample_size=20_000)
+        events.create_view("events")
         found = connection.execute(sql)
         columns = [column[0] for column in found.description or ()]
         rows = [dict(zip(columns, row, strict=True)) for row in found.fetchall()]
