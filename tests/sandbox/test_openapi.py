@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from typing import TYPE_CHECKING
@@ -53,6 +54,25 @@ def example(operation: Operation) -> str:
     return re.sub(r"\{\w+\}", "1", operation.path)
 
 
+def basic(user: str, password: str) -> str:
+    return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
+
+
+def credential(box: Sandbox, door: str | None) -> dict[str, str]:
+    """Return the header that opens a door."""
+    keys = box.credentials
+    headers = {
+        "project": basic(keys["api_key"], keys["secret_key"]),
+        "organisation": basic(keys["org_api_key"], keys["org_secret_key"]),
+        "secret": f"Api-Key {keys['secret_key']}",
+        "deployment": f"Api-Key {keys['deployment_key']}",
+        "management": f"Bearer {keys['management_key']}",
+        "scim": f"Bearer {keys['scim_token']}",
+        "token": f"Bearer {box.token}",
+    }
+    return {"authorization": headers[door]} if door in headers else {}
+
+
 def named(operation: Operation) -> str:
     return f"{operation.method} {operation.path}"
 
@@ -85,11 +105,10 @@ def test_a_description_leads_to_its_route(routes: list[Route], operation: Operat
 @pytest.mark.parametrize("operation", [each for each in OPERATIONS if each.path.startswith(CAUGHT)], ids=named)
 def test_behind_a_catch_all_each_operation_is_there(box: Sandbox, http: httpx.Client, operation: Operation) -> None:
     """What is described there is known: its list can be read, and its method is allowed."""
-    headers = {"authorization": f"Bearer {box.credentials['scim_token']}"} if operation.door == "scim" else {}
-    auth = None if headers else (box.api_key, box.secret_key)
+    headers = credential(box, operation.door)
     listed = operation.path.partition("/{")[0]
-    assert http.get(listed, headers=headers, auth=auth).status_code == 200
-    answer = http.request(operation.method, example(operation), headers=headers, auth=auth)
+    assert http.get(listed, headers=headers).status_code == 200
+    answer = http.request(operation.method, example(operation), headers=headers)
     assert answer.status_code in operation.answers
     assert answer.status_code != 405
 
@@ -103,10 +122,6 @@ def test_the_credential_is_the_one_that_is_described(box: Sandbox, http: httpx.C
         assert stranger.status_code != 401
         return
     assert stranger.status_code == (400 if operation.door == "key" else 401)
-    keys = box.credentials
-    bearers = {"management": keys["management_key"], "scim": keys["scim_token"], "token": box.token}
-    of_keys = {"secret": keys["secret_key"], "deployment": keys["deployment_key"]}
-    pairs = {"project": (keys["api_key"], keys["secret_key"]), "organisation": (keys["org_api_key"], keys["org_secret_key"])}
     door = operation.door
     if door == "key":
         sent = (
@@ -116,10 +131,7 @@ def test_the_credential_is_the_one_that_is_described(box: Sandbox, http: httpx.C
         assert "invalid_api_key" not in holder.text
         assert "api_key" not in holder.text
         return
-    header = f"Bearer {bearers[door]}" if door in bearers else f"Api-Key {of_keys.get(door)}"
-    holder = http.request(
-        operation.method, path, **({"auth": pairs[door]} if door in pairs else {"headers": {"authorization": header}})
-    )
+    holder = http.request(operation.method, path, headers=credential(box, door))
     assert holder.status_code not in {401, 403}
     assert holder.status_code in operation.answers
 
@@ -148,3 +160,26 @@ def test_it_is_served_to_this_machine_alone(http: httpx.Client) -> None:
     assert answer.json() == json.loads(json.dumps(document()))
     assert answer.json()["openapi"] == "3.1.0"
     assert http.get("/sandbox/openapi.json", headers={"Host": "evil.example"}).status_code == 403
+
+
+def test_a_reset_leaves_every_operation_as_it_was() -> None:
+    """Each operation answers after a reset as it did before: none holds on to what was there."""
+    answers: list[list[tuple[str, int]]] = []
+    with (
+        Sandbox(token="invented-token", clock=lambda: 1_777_636_800.0) as box,
+        httpx.Client(base_url=box.url, trust_env=False) as http,
+    ):
+        for _ in range(2):
+            answers.append(
+                [
+                    (
+                        named(operation),
+                        http.request(operation.method, example(operation), headers=credential(box, operation.door)).status_code,
+                    )
+                    for operation in OPERATIONS
+                    if operation.path not in OTHERWISE
+                ]
+            )
+            box.reset()
+    assert answers[0] == answers[1]
+    assert [each for each in answers[0] if each[1] >= 500] == []

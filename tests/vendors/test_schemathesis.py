@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(not HAS_SCHEMATHESIS, reason="schemathesis is no
 EXAMPLES = 3
 """For each operation; their seed is fixed."""
 SEED = 20_260_501
-OTHERWISE = {"/sandbox/events", "/sandbox/down", "/sandbox/faults", "/sandbox/throttle", "/sandbox/seed"}
+OTHERWISE = {"/sandbox/events", "/sandbox/down", "/sandbox/faults", "/sandbox/throttle", "/sandbox/silence", "/sandbox/seed"}
 """What never ends, goes away, or makes the others fail as it should; ``tests/sandbox/test_control.py`` has them."""
 DAYS = {"20260501": "%Y%m%d", "20260531": "%Y%m%d", "20260501T00": "%Y%m%dT00", "20260501T23": "%Y%m%dT23"}
 

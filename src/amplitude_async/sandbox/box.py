@@ -211,7 +211,7 @@ class Sandbox:
         self._port = port
         self._clock = clock
         self._limits = chosen
-        self.faults: Faults = Faults()
+        self.faults: Faults = Faults(clock)
         self.token: str = token or secrets.token_urlsafe(24)
         self._zone = Zone(timezone)
         self._server: _Server | None = None
@@ -332,7 +332,7 @@ class Sandbox:
                 strict=self._strict,
                 limits=self._limits,
                 clock=self._clock,
-                throttled=self.faults.throttled,
+                faults=self.faults,
                 zone=self._zone,
             )
         except BaseException:

@@ -55,6 +55,7 @@ class Control:
             Route("/sandbox/faults", write(self._add_fault), methods=["POST"]),
             Route("/sandbox/faults", write(self._clear_faults), methods=["DELETE"]),
             Route("/sandbox/throttle", write(self._throttle), methods=["POST"]),
+            Route("/sandbox/silence", write(self._silence), methods=["POST"]),
             Route("/sandbox/seed", write(self._seed), methods=["POST"]),
             Route("/sandbox/down", write(self._down), methods=["POST"]),
             Route("/sandbox/charts/{chart_id}", write(self._save_chart), methods=["PUT"]),
@@ -142,7 +143,8 @@ class Control:
             {**{name: value for name, value in asdict(ticket.fault).items() if name != "body"}, "hits": ticket.hits}
             for ticket in self._faults.waiting()
         ]
-        return json_answer(200, {"faults": waiting, "throttled": sorted(self._faults.throttled())})
+        found = {"faults": waiting, "throttled": sorted(self._faults.throttled()), "silenced": sorted(self._faults.silenced())}
+        return json_answer(200, found)
 
     async def _add_fault(self, request: Request) -> Response:
         self._faults.add(Fault.from_json(await self._body(request)))
@@ -159,6 +161,14 @@ class Control:
             message = 'Send {"identity": "a user or device id", "seconds": 30}'
             raise ValueError(message)
         self._faults.throttle(identity, seconds)
+        return json_answer(201, {"ok": True})
+
+    async def _silence(self, request: Request) -> Response:
+        device_id = (await self._body(request)).get("device_id")
+        if not isinstance(device_id, str) or not device_id:
+            message = 'Send {"device_id": "a device id"}'
+            raise ValueError(message)
+        self._faults.silence(device_id)
         return json_answer(201, {"ok": True})
 
     async def _seed(self, request: Request) -> Response:

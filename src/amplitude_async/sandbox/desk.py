@@ -13,7 +13,7 @@ import ipaddress
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Final, Literal, ParamSpec, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, ParamSpec, TypedDict, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -25,6 +25,9 @@ from amplitude_async.sandbox.periods import Zone
 from amplitude_async.sandbox.signing import Signer
 from amplitude_async.sandbox.store import Store
 from amplitude_async.sandbox.watching import Watch
+
+if TYPE_CHECKING:
+    from amplitude_async.sandbox.faults import Faults
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -106,7 +109,7 @@ class Desk:
         strict: bool,
         limits: Limits,
         clock: Callable[[], float],
-        throttled: Callable[[], frozenset[str]] = frozenset,
+        faults: Faults,
         zone: Zone | None = None,
     ) -> None:
         """Open the store in the thread that will use it."""
@@ -115,9 +118,9 @@ class Desk:
         self.strict: Final = strict
         self.limits: Final = limits
         self.clock: Final = clock
-        self._throttled = throttled
+        self._faults = faults
         self.zone: Final = zone or Zone()
-        self.uploads: UploadLimits = UploadLimits(limits, throttled)
+        self.uploads: UploadLimits = UploadLimits(limits, faults.throttled, faults.silenced)
         self.queries: QueryLimits = QueryLimits(limits)
         self.watch: Watch = Watch()
         self.chores: Chores = Chores()
@@ -155,12 +158,10 @@ class Desk:
         self._thread.submit(self._start_anew).result()
 
     def _start_anew(self) -> None:
-        self.store.close()
-        self.store = Store(self._path, self.project_id)
-        self.store.after_ingest = self.after_ingest
+        self.store.wipe()
         self._windows.clear()
         self.chores.wake()
-        self.uploads = UploadLimits(self.limits, self._throttled)
+        self.uploads = UploadLimits(self.limits, self._faults.throttled, self._faults.silenced)
         self.queries = QueryLimits(self.limits)
         self.watch.forget()
 

@@ -138,6 +138,7 @@ class Faults:
         self._lock = threading.Lock()
         self._tickets: list[Ticket] = []
         self._throttled: dict[str, float] = {}
+        self._silenced: frozenset[str] = frozenset()
         self._clock = clock
         self.on_down: Callable[[float], None] | None = None
 
@@ -176,12 +177,13 @@ class Faults:
             self._tickets = [each for each in self._tickets if each is not ticket]
 
     def clear(self) -> None:
-        """Take every fault back, throttles included."""
+        """Take every fault back, throttles and silences included."""
         with self._lock:
             for ticket in self._tickets:
                 ticket.is_over = True
             self._tickets = []
             self._throttled = {}
+            self._silenced = frozenset()
 
     def waiting(self) -> list[Ticket]:
         """Return the faults that are still before the server."""
@@ -211,6 +213,15 @@ class Faults:
             now = self._clock()
             self._throttled = {name: until for name, until in self._throttled.items() if until > now}
             return frozenset(self._throttled)
+
+    def silence(self, device_id: str) -> None:
+        """Answer uploads with events of a device with 400 and its name, as Amplitude does with devices that it blocks."""
+        with self._lock:
+            self._silenced |= {device_id}
+
+    def silenced(self) -> frozenset[str]:
+        """Return the devices that are silenced."""
+        return self._silenced
 
     def down(self, seconds: float) -> None:
         """Be gone for so long: connections are refused, those that stand are cut."""

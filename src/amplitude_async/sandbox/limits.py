@@ -94,18 +94,30 @@ class Window:
 class UploadLimits:
     """Rates and daily quotas per user and per device. A refused request counts for nothing."""
 
-    def __init__(self, limits: Limits, throttled: Callable[[], frozenset[str]] = frozenset) -> None:
-        """Start with empty windows; ``throttled`` names users and devices that are too fast whatever they send."""
+    def __init__(
+        self,
+        limits: Limits,
+        throttled: Callable[[], frozenset[str]] = frozenset,
+        silenced: Callable[[], frozenset[str]] = frozenset,
+    ) -> None:
+        """Start with empty windows.
+
+        Args:
+            limits: What is in force.
+            throttled: Names users and devices that are too fast whatever they send.
+            silenced: Names devices of which nothing is taken.
+        """
         self._limits = limits
         self._throttled = throttled
+        self._silenced = silenced
         self._rates: dict[tuple[str, str, str], Window] = {}
         self._days: dict[tuple[str, str], Counter[int]] = {}
 
     def admit(self, events: list[Event], endpoint: Endpoint, now: float) -> None:
-        """Count a checked request, or refuse it (429) naming what is too fast and which events are concerned."""
+        """Count a checked request, or refuse it naming what is silenced (400) or too fast (429), and which events are concerned."""
         threshold = self._limits.v2_events_per_second if endpoint.dedup_by_device else self._limits.batch_events_per_second
-        forced = self._throttled()
-        if threshold is None and not forced:
+        forced, silenced = self._throttled(), self._silenced()
+        if threshold is None and not forced and not silenced:
             return
         counts = Counter(pair for event in events for pair in _ids(event))
         rates = {
@@ -114,8 +126,20 @@ class UploadLimits:
         }
         slow_down = {pair: rate for pair, rate in rates.items() if rate > (threshold or math.inf) or pair[1] in forced}
         exceeded = {} if endpoint.dedup_by_device else self._over_quota(counts, now)
+        muted = [index for index, event in enumerate(events) if event.get("device_id") in silenced]
+        if muted:
+            # As at https://amplitude.com/docs/apis/analytics/http-v2#silencedeventsdeviceid: it names what is too fast, too.
+            raise refusal(
+                400,
+                "Events silenced for device_id",
+                eps_threshold=threshold or _USUAL_THRESHOLD,
+                exceeded_daily_quota_devices=_of_kind("device_id", exceeded),
+                silenced_devices=sorted({str(events[index]["device_id"]) for index in muted}),
+                silenced_events=muted,
+                throttled_devices=_of_kind("device_id", {pair: -int(-r // 1) for pair, r in slow_down.items()}),
+                throttled_events=_concerned(events, slow_down),
+            )
         if slow_down or exceeded:
-            refused = {*slow_down, *exceeded}
             body: dict[str, object] = {
                 "eps_threshold": threshold or _USUAL_THRESHOLD,
                 "throttled_devices": _of_kind("device_id", {pair: -int(-r // 1) for pair, r in slow_down.items()}),
@@ -124,7 +148,7 @@ class UploadLimits:
             if not endpoint.dedup_by_device:
                 body["exceeded_daily_quota_users"] = _of_kind("user_id", exceeded)
                 body["exceeded_daily_quota_devices"] = _of_kind("device_id", exceeded)
-            body["throttled_events"] = [index for index, event in enumerate(events) if not refused.isdisjoint(_ids(event))]
+            body["throttled_events"] = _concerned(events, {*slow_down, *exceeded})
             raise refusal(429, "Too many requests for some devices and users", **body)
         for (kind, value), count in counts.items():
             self._rate(endpoint, kind, value).add(now, count)
@@ -150,6 +174,12 @@ class UploadLimits:
 
 def _ids(event: Event) -> list[tuple[str, str]]:
     return [(kind, str(event[kind])) for kind in ("user_id", "device_id") if kind in event]
+
+
+def _concerned(events: list[Event], pairs: Iterable[tuple[str, str]]) -> list[int]:
+    """Return the places of the events of some users and devices."""
+    wanted = frozenset(pairs)
+    return [index for index, event in enumerate(events) if not wanted.isdisjoint(_ids(event))]
 
 
 def _of_kind(kind: str, found: dict[tuple[str, str], int]) -> dict[str, int]:

@@ -45,6 +45,18 @@ FORBIDDEN_IDS: Final = frozenset(
     }
 )
 
+RESERVED_TYPES: Final = frozenset(
+    {
+        "[Amplitude] Start Session",
+        "[Amplitude] End Session",
+        "[Amplitude] Revenue",
+        "[Amplitude] Revenue (Verified)",
+        "[Amplitude] Revenue (Unverified)",
+        "[Amplitude] Merged User",
+    }
+)
+"""Not to be sent, says Amplitude, and not what becomes of them. A strict sandbox refuses them as invalid values."""
+
 _TEXTS: Final = [
     "event_type",
     "app_version",
@@ -237,7 +249,7 @@ class Upload:
     client_upload_time: str | None
 
 
-def checked_upload(body: bytes, api_key: str, endpoint: Endpoint) -> Upload:
+def checked_upload(body: bytes, api_key: str, endpoint: Endpoint, *, strict: bool = False) -> Upload:
     """Check an upload as Amplitude does, in this order; RefusedError says what was wrong.
 
     Empty body, JSON, key present, key known, events present, count, each an object, required fields, values and
@@ -266,7 +278,7 @@ def checked_upload(body: bytes, api_key: str, endpoint: Endpoint) -> Upload:
     options = request.get("options")
     client_upload_time = request.get("client_upload_time")
     return Upload(
-        events=checked_events(events, endpoint, min_id_length(options)),
+        events=checked_events(events, endpoint, min_id_length(options), strict=strict),
         client_upload_time=client_upload_time if isinstance(client_upload_time, str) else None,
     )
 
@@ -277,8 +289,11 @@ def min_id_length(options: object) -> int:
     return wanted if isinstance(wanted, int) and not isinstance(wanted, bool) else DEFAULT_ID_LENGTH
 
 
-def checked_events(sent: list[Event], endpoint: Endpoint, shortest: int) -> list[Event]:
-    """Return the events without nulls, their ids as text; RefusedError names the failing ones by index."""
+def checked_events(sent: list[Event], endpoint: Endpoint, shortest: int, *, strict: bool = False) -> list[Event]:
+    """Return the events without nulls, their ids as text; RefusedError names the failing ones by index.
+
+    When ``strict``, reserved event types are among them.
+    """
     events = [_known(event) for event in sent]
     _refuse_any(
         "Request missing required field",
@@ -289,7 +304,11 @@ def checked_events(sent: list[Event], endpoint: Endpoint, shortest: int) -> list
     _refuse_any(
         "Invalid field values on some events",
         "events_with_invalid_fields",
-        ((index, field) for index, event in enumerate(events) for field in invalid_fields(event)),
+        (
+            (index, field)
+            for index, event in enumerate(events)
+            for field in (*invalid_fields(event), *(_reserved(event) if strict else ()))
+        ),
         endpoint,
     )
     for event in events:
@@ -374,6 +393,10 @@ def invalid_fields(event: Event) -> list[str]:
     if isinstance(groups, dict) and "groups" not in bad and not are_groups(groups):
         bad.append("groups")
     return bad
+
+
+def _reserved(event: Event) -> list[str]:
+    return ["event_type"] if event.get("event_type") in RESERVED_TYPES else []
 
 
 def is_number(value: object) -> bool:

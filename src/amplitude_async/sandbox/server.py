@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _LOG: Final = logging.getLogger("amplitude_async.sandbox")
 _MAX_IDENTIFICATIONS: Final = 1024
+_GROUPS_PER_SECOND: Final = 10_000  # of an organisation; the body of the refusal is not documented
 _LARGEST_IN_MEMORY: Final = 4 << 20  # of an export that is being put together; what is beyond goes to a temporary file
 _PIECE_BYTES: Final = 64 << 10
 _DASHBOARD_PREFIX: Final = "/api/"
@@ -89,7 +90,7 @@ class Service:
         received = self._desk.clock()
         body = await self._desk.body(request, endpoint.max_bytes)
         try:
-            upload = rules.checked_upload(body, self._desk.keys.api_key, endpoint)
+            upload = rules.checked_upload(body, self._desk.keys.api_key, endpoint, strict=self._desk.strict)
             self._desk.uploads.admit(upload.events, endpoint, received)
         except rules.RefusedError as refused:
             self._desk.watch.saw(_events_in(body), path=endpoint.path, at=received, refused=refused.body)
@@ -148,6 +149,10 @@ class Service:
             return PlainTextResponse(str(error), 400)
         if len(entries) > _MAX_IDENTIFICATIONS:
             raise rules.too_large()
+        window, now = self._desk.window("group identifies", 1.0), self._desk.clock()
+        if self._desk.strict and window.total(now) + len(entries) > _GROUPS_PER_SECOND:
+            return PlainTextResponse("Too many group identifies", 429)
+        window.add(now, len(entries))
         await self._desk.run(self._desk.store.identify_groups, entries)
         self._desk.watch.saw(entries, path="/groupidentify", at=self._desk.clock())
         return Response("success", headers={"content-type": "text/html;charset=utf-8"})

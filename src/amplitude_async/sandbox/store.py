@@ -109,6 +109,15 @@ class Store:
             self._database.close()
             raise
 
+    def wipe(self) -> None:
+        """Forget everything, and count from the beginning. Whoever holds the store or a part of it goes on with it."""
+        self._database.execute("BEGIN IMMEDIATE")
+        found = self._database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
+        for (table,) in found:
+            self._database.execute(f"DELETE FROM {table}")  # noqa: S608 - names of its own tables
+        self._database.execute("COMMIT")
+        self.people.forget(is_sound=False)
+
     def close(self) -> None:
         """Close the database."""
         self._database.close()

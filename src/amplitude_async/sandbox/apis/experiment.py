@@ -15,7 +15,6 @@ from starlette.routing import Route
 
 from amplitude_async.sandbox import rules
 from amplitude_async.sandbox.desk import json_answer
-from amplitude_async.sandbox.limits import Window
 from amplitude_async.sandbox.registry import Registry, RegistryError
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ def registry_of(desk: Desk) -> Registry:
 
 def routes(desk: Desk) -> list[Route]:
     """Return the endpoints."""
-    rates = _Rates()
+    rates = _Rates(desk)
     found = [route for kind in ("flags", "experiments") for route in _Configured(desk, rates, kind).routes()]
     found += [route for kind in ("mutexes", "holdouts") for route in _Groups(desk, rates, kind).routes()]
     return [*found, *_Others(desk, rates).routes()]
@@ -67,18 +66,21 @@ def _index(text: str, least: int) -> int:
 class _Rates:
     """What the strict sandbox counts, for all endpoints of one desk together."""
 
-    def __init__(self) -> None:
-        self.second = Window(1.0)
-        self.day = (0, 0)
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
 
-    def is_full(self, now: float) -> bool:
+    def is_full(self) -> bool:
         """Count a request, or say that there is no room for it."""
-        today = int(now // _DAY_SECONDS)
-        count = self.day[1] if self.day[0] == today else 0
-        if self.second.total(now) >= PER_SECOND or count >= PER_DAY:
+        now = self._desk.clock()
+        # A day is one of UTC and not the last 24 hours: each has a window of its own.
+        second, today = (
+            self._desk.window("management", 1.0),
+            self._desk.window(f"management on {now // _DAY_SECONDS:.0f}", _DAY_SECONDS),
+        )
+        if second.total(now) >= PER_SECOND or today.total(now) >= PER_DAY:
             return True
-        self.second.add(now, 1)
-        self.day = (today, count + 1)
+        second.add(now, 1)
+        today.add(now, 1)
         return False
 
 
@@ -95,7 +97,7 @@ class _Endpoints:
 
     def _guarded(self, handler: Handler) -> Handler:
         async def answered(request: Request) -> Response:
-            if self._desk.strict and self._rates.is_full(self._desk.clock()):
+            if self._desk.strict and self._rates.is_full():
                 return refusal(429, "Too many requests")
             try:
                 return await handler(request)

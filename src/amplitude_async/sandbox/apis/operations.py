@@ -42,6 +42,7 @@ _FINEST: Final = timedelta(hours=4)
 _STAMPED_WITHIN: Final = timedelta(milliseconds=2)
 _KEPT: Final = timedelta(days=90)
 _METRICS_A_MINUTE: Final = 12
+_METRICS_AT_ONCE: Final = 4
 _LONGEST_AUDIT: Final = timedelta(days=30)
 _DEFAULT_AUDIT: Final = 100
 _LINK_SECONDS: Final = 15 * 60
@@ -87,6 +88,7 @@ class _Operations:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._running = 0
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._desk.clock(), UTC)
@@ -95,6 +97,17 @@ class _Operations:
 
     async def metrics(self, request: Request) -> Response:
         """Say how a destination was served."""
+        if not self._desk.strict:
+            return await self._summary(request)
+        if self._running >= _METRICS_AT_ONCE:
+            return refused_query(429, "Too Many Requests: 4 requests at the same time")
+        self._running += 1
+        try:
+            return await self._summary(request)
+        finally:
+            self._running -= 1
+
+    async def _summary(self, request: Request) -> Response:
         now = self._now()
         if self._desk.strict:
             window = self._desk.window("streaming", 60.0)

@@ -17,7 +17,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from amplitude_async.sandbox.desk import json_answer
-from amplitude_async.sandbox.limits import Window
 from amplitude_async.sandbox.rules import RefusedError
 from amplitude_async.sandbox.scim_filters import parsed
 
@@ -328,14 +327,13 @@ class _Service:
         self._desk = desk
         self._people = _People(desk.store.documents)
         self._teams = _Teams(desk.store.documents, self._people, desk.clock)
-        self._minute = Window(60.0)
 
     async def answer(self, request: Request) -> Response:
         """Answer any of them."""
-        now = self._desk.clock()
-        if self._desk.strict and self._minute.total(now) >= PER_MINUTE:
+        now, minute = self._desk.clock(), self._desk.window("scim", 60.0)
+        if self._desk.strict and minute.total(now) >= PER_MINUTE:
             return refused(429, f"Too Many Requests: more than {PER_MINUTE} in a minute")
-        self._minute.add(now, 1)
+        minute.add(now, 1)
         # From the bytes of the address: whatever an address of a person holds is in one piece then.
         parts = request.scope["raw_path"].decode("ascii").removeprefix(_PREFIX).rstrip("/").split("/")
         kind, *rest = (unquote(part) for part in parts)

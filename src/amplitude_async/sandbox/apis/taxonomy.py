@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from amplitude_async.sandbox import planning
 from amplitude_async.sandbox.desk import json_answer
-from amplitude_async.sandbox.limits import HOUR, Window
+from amplitude_async.sandbox.limits import HOUR
 from amplitude_async.sandbox.planning.fields import flag
 from amplitude_async.sandbox.rules import MIB
 
@@ -141,16 +141,17 @@ class _Plan:
 class _Limits:
     """Four cost in flight, 7,200 an hour; in a strict sandbox."""
 
-    def __init__(self) -> None:
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
         self.running = 0
-        self._hour = Window(HOUR)
 
-    def enter(self, cost: int, now: float) -> bool:
+    def enter(self, cost: int) -> bool:
         """Count a request, or say that there is no room for it."""
-        if self.running + cost > IN_FLIGHT or self._hour.total(now) + cost > PER_HOUR:
+        now, hour = self._desk.clock(), self._desk.window("taxonomy", HOUR)
+        if self.running + cost > IN_FLIGHT or hour.total(now) + cost > PER_HOUR:
             return False
         self.running += cost
-        self._hour.add(now, cost)
+        hour.add(now, cost)
         return True
 
 
@@ -163,7 +164,7 @@ async def _form(desk: Desk, request: Request) -> Form:
 
 def routes(desk: Desk) -> list[Route]:
     """Return the endpoints."""
-    plan, limits = _Plan(desk.store), _Limits()
+    plan, limits = _Plan(desk.store), _Limits(desk)
 
     async def answered(request: Request) -> Response:
         form = await _form(desk, request)
@@ -177,7 +178,7 @@ def routes(desk: Desk) -> list[Route]:
 
     async def limited(request: Request) -> Response:
         cost = 1 if request.method == "GET" else 2
-        if desk.strict and not limits.enter(cost, desk.clock()):
+        if desk.strict and not limits.enter(cost):
             return refused(429, f"Too Many Requests: Exceeded limit with request of cost {cost}")
         try:
             return await answered(request)

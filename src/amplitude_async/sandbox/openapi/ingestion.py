@@ -89,7 +89,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
             _one_or_many("GroupIdentification", '{"group_type":"company","group_value":"Acme","group_properties":{"tier":"gold"}}'),
         ),
         "group-identify",
-        {},
+        {429: (PLAIN, TEXT)},
     ),
     *_forms(
         "/usermap",

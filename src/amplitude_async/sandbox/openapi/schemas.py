@@ -168,6 +168,10 @@ _REFUSALS: Final[dict[str, Schema]] = {
             "events_with_invalid_id_lengths": _INDICES,
             "silenced_devices": many(TEXT),
             "silenced_events": many(whole(0)),
+            "eps_threshold": WHOLE,
+            "exceeded_daily_quota_devices": _RATES,
+            "throttled_devices": _RATES,
+            "throttled_events": many(whole(0)),
         },
     ),
     "Throttled": record(

@@ -85,8 +85,13 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         needed("start", _DAY),
         needed("end", _DAY),
     ),
-    _shown("/sandbox/faults", "Show the faults that wait", (JSON, record({"faults": many(OBJECT), "throttled": many(TEXT)}))),
+    _shown(
+        "/sandbox/faults",
+        "Show the faults that wait",
+        (JSON, record({"faults": many(OBJECT), "throttled": many(TEXT), "silenced": many(TEXT)})),
+    ),
     _steered("POST", "/sandbox/faults", "Let something go wrong", 201, body=ref("Fault")),
+    _steered("POST", "/sandbox/silence", "Take nothing of a device", 201, body=record({"device_id": like("device-12345")})),
     _steered("DELETE", "/sandbox/faults", "Take all faults back", 200),
     _steered(
         "POST", "/sandbox/throttle", "Call a user too fast", 201, body=record({"identity": like("user-12345")}, {"seconds": NUMBER})
