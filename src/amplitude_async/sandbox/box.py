@@ -217,6 +217,7 @@ class Sandbox:
         self._server: _Server | None = None
         self._desk: Desk | None = None
         self._thread: threading.Thread | None = None
+        self._ended = threading.Event()
         self._url = ""
 
     def __repr__(self) -> str:
@@ -354,7 +355,10 @@ class Sandbox:
             server_header=False,
         )
         self._server = _Server(config, listening, wires, desk.watch)
-        self._thread = threading.Thread(target=_serve, args=(self._server, listener, desk), name="amplitude-sandbox", daemon=True)
+        self._ended = threading.Event()
+        self._thread = threading.Thread(
+            target=_serve, args=(self._server, listener, desk, self._ended), name="amplitude-sandbox", daemon=True
+        )
         self._thread.start()
         if not listening.wait(_START_SECONDS):
             self.stop()
@@ -372,12 +376,14 @@ class Sandbox:
         self.faults.on_down = None
         if server is not None and thread is not None:
             server.leave()
+            self._ended.wait()
             thread.join()
 
     def wait(self) -> None:
         """Block until the server ends; for programs that only serve."""
-        while self._thread is not None and self._thread.is_alive():
-            self._thread.join(0.5)
+        # Not by joining the thread: a Ctrl-C in the middle of that makes Python take the thread for ended.
+        while self._thread is not None and not self._ended.wait(0.5):
+            pass
 
     def __enter__(self) -> Self:
         """Start."""
@@ -400,10 +406,13 @@ class Sandbox:
             await anyio.to_thread.run_sync(self.stop)
 
 
-def _serve(server: _Server, listener: socket.socket, desk: Desk) -> None:
+def _serve(server: _Server, listener: socket.socket, desk: Desk, ended: threading.Event) -> None:
     """Run the server in this thread until it is told to stop, then release what it held."""
     try:
         asyncio.run(server.serve(sockets=[listener]))
     finally:
-        listener.close()
-        desk.close()
+        try:
+            listener.close()
+            desk.close()
+        finally:
+            ended.set()

@@ -114,7 +114,9 @@ class Store:
         self._database.execute("BEGIN IMMEDIATE")
         found = self._database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
         for (table,) in found:
-            self._database.execute(f"DELETE FROM {table}")  # noqa: S608 - names of its own tables
+            # A name cannot be a parameter; these are the database's own.
+            statement = "DELETE FROM " + '"' + table.replace('"', '""') + '"'  # noqa: S608 - as said
+            self._database.execute(statement)
         self._database.execute("COMMIT")
         self.people.forget(is_sound=False)
 
