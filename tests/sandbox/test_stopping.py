@@ -81,3 +81,20 @@ def test_it_starts_again_and_stops_twice() -> None:
         box.stop()
     with pytest.raises(RuntimeError, match="not running"):
         _ = box.url
+
+
+def test_a_reset_leaves_no_row_in_any_table() -> None:
+    """Whatever tables there are, a sandbox that was reset has nothing in them, and counts from the beginning."""
+    with Sandbox() as box:
+        box.seed(users=3, days=2)
+        box.save_chart("a-chart", "users")
+        box.reset()
+        store = box._running_desk().store
+
+        def left() -> dict[str, int]:
+            tables = store._database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
+            return {name: store._database.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for (name,) in tables}
+
+        counts = box._running_desk().wait_for(left)
+        assert len(counts) >= 9
+        assert not any(counts.values()), counts
