@@ -171,3 +171,43 @@ def test_it_connects_again_when_the_sandbox_was_gone(browser: Any, box: Sandbox)
     until(lambda: browser.find_element("id", "state").text == "live", 10)
     upload(box, {"event_type": "after", "user_id": "user-00001"})
     until(lambda: len(texts(browser)) == 2, 2)
+
+
+def test_it_shows_the_sandbox_that_comes_after(browser: Any) -> None:
+    """A page that stays open shows what another sandbox takes that is started on the same port."""
+    with Sandbox() as before:
+        port = int(before.url.rpartition(":")[2])
+        opened(browser, before)
+        for number in range(3):
+            upload(before, {"event_type": f"before {number}", "user_id": "user-00001"})
+        until(lambda: len(texts(browser)) == 3, 2)
+    with Sandbox(port=port) as after:
+        until(lambda: browser.find_element("id", "state").text == "live", 10)
+        upload(after, {"event_type": "after", "user_id": "user-00001"})
+        until(lambda: texts(browser) and "after" in texts(browser)[0], 2)
+
+
+def test_a_made_up_world_can_be_looked_through(browser: Any, box: Sandbox) -> None:
+    """How much there is is said, several people who fit are offered, and a day that has nothing yet is no fall of the chart."""
+    from selenium.webdriver.common.keys import Keys
+
+    count = box.seed(users=60, days=20)
+    opened(browser, box)
+    until(lambda: f"{count} events stored" in browser.find_element("id", "stored").text.replace(",", ""), 5)
+    field = browser.find_element("id", "user")
+    field.send_keys("user-0000")
+    field.send_keys(Keys.ENTER)
+    offered = until(lambda: browser.find_elements("css selector", "#profile button"), 5)
+    assert len(offered) == 20
+    name = offered[3].text
+    offered[3].send_keys(Keys.ENTER)
+    until(lambda: "Latest events" in browser.find_element("id", "profile").text, 5)
+    assert name in browser.find_element("id", "profile").text
+    browser.find_element("css selector", "#segment button").send_keys(Keys.ENTER)
+    bars = until(lambda: browser.find_elements("css selector", "#plot rect"), 5)
+    assert len(bars) == 14
+    assert all(float(bar.get_attribute("height")) > 0 for bar in bars)
+    assert "(UTC)" in browser.find_element("id", "plot").text
+    if os.environ.get("AMPLITUDE_ASYNC_LOOK"):
+        browser.save_screenshot(os.environ["AMPLITUDE_ASYNC_LOOK"])
+    assert browser.get_log("browser") == []

@@ -20,6 +20,7 @@ from amplitude_async.errors import InvalidArgumentError
 from amplitude_async.sandbox import charts, queries, questions, rules, segmentation
 from amplitude_async.sandbox.desk import Desk, is_loopback, json_answer, parameters_of
 from amplitude_async.sandbox.faults import Fault, Faults
+from amplitude_async.sandbox.periods import epoch_us
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -115,6 +116,8 @@ class Control:
                 "accepted": watch.accepted,
                 "rejected": watch.rejected,
                 "event_types": types,
+                "today": self._desk.zone.day_of(epoch_us(self._desk.clock())).isoformat(),
+                "timezone": self._desk.zone.name,
             },
         )
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections import deque
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
@@ -68,7 +69,8 @@ class Watch:
         """Start with nothing seen."""
         self._kept: deque[Sighting] = deque(maxlen=KEPT)
         self._watchers: set[asyncio.Queue[Sighting | None]] = set()
-        self._numbers = count(1)
+        # From the time of day on: who watched the sandbox that was here before has seen lower ones.
+        self._numbers = count(time.time_ns() // 1000)
         self.accepted: int = 0
         self.rejected: int = 0
         self.record: list[Any] | None = None

@@ -66,7 +66,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     _shown(
         "/sandbox/status",
         "Counts, and the types of events",
-        (JSON, record({"accepted": whole(0), "rejected": whole(0), "event_types": many(OBJECT)})),
+        (JSON, record({"accepted": whole(0), "rejected": whole(0), "event_types": many(OBJECT), "today": TEXT, "timezone": TEXT})),
     ),
     _shown(
         "/sandbox/people", "Find users", (JSON, record({"type": TEXT, "matches": many(OBJECT)})), needed("user", like("user-12345"))
