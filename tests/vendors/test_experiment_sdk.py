@@ -58,9 +58,9 @@ async def set_up(box: Sandbox) -> None:
             target_segments=[golden],
             bucketing_key="user_id",
         )
-        await flags.edit(local["id"], enabled=True, rollout_percentage=50)
+        await flags.update(local["id"], enabled=True, rollout_percentage=50)
         remote = await experiments.create(project_id=str(box.project_id), key="remote-test", bucketing_key="user_id")
-        await experiments.edit(remote["id"], enabled=True, rollout_percentage=100)
+        await experiments.update(remote["id"], enabled=True, rollout_percentage=100)
         await experiments.add_inclusions(remote["id"], "treatment", USERS[:5])
         unused = await flags.create(project_id=str(box.project_id), key="inactive", evaluation_mode="local")
         assert unused["id"]
