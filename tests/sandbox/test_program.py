@@ -55,3 +55,28 @@ def test_it_refuses_to_listen_beyond_loopback() -> None:
         output, _ = process.communicate(timeout=20)
     assert process.returncode == 2
     assert "loopback" in output
+
+
+def test_it_begins_with_a_world_and_a_token_of_choice() -> None:
+    """``--seed`` fills it with so many people before it says where it is, ``--token`` is what steers it, and is not shown."""
+    with start("--port", "0", "--seed", "25", "--token", "invented-token") as process:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        found = re.search(r"([\d,]+) events of a made-up shop", first)
+        assert found
+        url = address(process)
+        status = httpx.get(f"{url}/sandbox/status", trust_env=False).json()
+        assert sum(each["count"] for each in status["event_types"]) == int(found[1].replace(",", ""))
+        holder = {"authorization": "Bearer invented-token"}
+        assert httpx.delete(f"{url}/sandbox/faults", headers=holder, trust_env=False).status_code == 200
+        process.send_signal(signal.SIGINT)
+        rest, _ = process.communicate(timeout=20)
+    assert "invented-token" not in first + rest
+
+
+def test_it_refuses_a_world_of_nobody() -> None:
+    """A number of people that makes no sense is refused with exit code 2."""
+    with start("--port", "0", "--seed", "0") as process:
+        output, _ = process.communicate(timeout=20)
+    assert process.returncode == 2
+    assert "users must be a whole number" in output

@@ -19,7 +19,7 @@ from starlette.routing import Route
 from amplitude_async.errors import InvalidArgumentError
 from amplitude_async.sandbox import charts, queries, questions, rules, segmentation
 from amplitude_async.sandbox.desk import Desk, is_loopback, json_answer, parameters_of
-from amplitude_async.sandbox.faults import Fault, Faults
+from amplitude_async.sandbox.faults import Fault, Faults, check_outage
 from amplitude_async.sandbox.periods import epoch_us
 
 if TYPE_CHECKING:
@@ -199,6 +199,7 @@ class Control:
         if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
             message = 'Send {"seconds": 30}'
             raise ValueError(message)  # noqa: TRY004 - it becomes a 400
+        check_outage(seconds)
         # Not before this answer is out.
         asyncio.get_running_loop().call_later(0.05, self._go_down, float(seconds))
         return json_answer(202, {"ok": True})

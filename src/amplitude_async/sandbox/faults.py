@@ -121,6 +121,17 @@ class Fault:
         raise InvalidArgumentError(message, argument="fault")
 
 
+def check_outage(seconds: float) -> None:
+    """Refuse a time that nobody can be gone for.
+
+    Raises:
+        InvalidArgumentError: It is not above 0, or longer than ten minutes.
+    """
+    if not 0 < seconds <= MAX_DELAY:
+        message = f"seconds must be above 0 and at most {MAX_DELAY:.0f}"
+        raise InvalidArgumentError(message, argument="seconds")
+
+
 @dataclass(slots=True)
 class Ticket:
     """A fault that was asked for, and how often it was met."""
@@ -203,7 +214,14 @@ class Faults:
         return None
 
     def throttle(self, identity: str, seconds: float = 30.0) -> None:
-        """Answer uploads with events of a user or device with 429 and its name, for so many seconds."""
+        """Answer uploads with events of a user or device with 429 and its name, for so many seconds of the sandbox's clock.
+
+        Raises:
+            InvalidArgumentError: The time is not above 0.
+        """
+        if not seconds > 0:
+            message = "seconds must be above 0"
+            raise InvalidArgumentError(message, argument="seconds")
         with self._lock:
             self._throttled[identity] = self._clock() + seconds
 
@@ -224,10 +242,12 @@ class Faults:
         return self._silenced
 
     def down(self, seconds: float) -> None:
-        """Be gone for so long: connections are refused, those that stand are cut."""
-        if not 0 < seconds <= MAX_DELAY:
-            message = f"seconds must be above 0 and at most {MAX_DELAY:.0f}"
-            raise InvalidArgumentError(message, argument="seconds")
+        """Be gone for so long: connections are refused, those that stand are cut.
+
+        Raises:
+            InvalidArgumentError: The time is not above 0, or longer than ten minutes.
+        """
+        check_outage(seconds)
         if self.on_down is None:
             message = "the sandbox is not running"
             raise RuntimeError(message)
