@@ -20,7 +20,7 @@ async def identities(amplitude: AsyncAmplitude) -> None:
     await amplitude.alias(({"user_id": "a", "unmap": True},))
     found = await amplitude.user_mappings("a")
     assert_type(found, dict[str, MappedUser])
-    assert_type((await amplitude.user_mappings({"a", "b"}))["a"]["mapped_to"], list[dict[str, Any]])
+    assert_type((await amplitude.user_mappings({"a", "b"}))["a"].get("mapped_to", []), list[dict[str, Any]])
     await amplitude.attribution({"event_type": "x", "platform": "ios", "idfa": "i"})
 
 
