@@ -21,12 +21,12 @@ from amplitude_async.errors import (
 from amplitude_async.exporting.ending import EndCheck
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
-    from amplitude_async.errors import RequestSummary
     from amplitude_async.exporting.plan import Plan, Window
+    from amplitude_async.resources.runner import Download
 
-__all__ = ["Answer", "Download", "Downloads", "Opener", "is_page", "window_call"]
+__all__ = ["Answer", "Downloads", "Opener", "is_page", "window_call"]
 
 _LOG: Final = logging.getLogger("amplitude_async.export")
 
@@ -37,34 +37,6 @@ QUOTED_BYTES: Final = 8192
 """How much of a page is read before its beginning is quoted: more than is shown, so that no key is cut before it is masked."""
 LEAST_OF_A_KEY: Final = 4
 _GATEWAY_TIMEOUT: Final = 504
-
-
-class Download(Protocol):
-    """What an export needs of a stream."""
-
-    @property
-    def status(self) -> int:
-        """The HTTP status."""
-
-    @property
-    def request(self) -> RequestSummary:
-        """What was asked of whom."""
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """The answer's headers, names in lower case."""
-
-    async def next_chunk(self) -> bytes | None:
-        """Wait for the next bytes, ``None`` at the end."""
-
-    def close_soon(self) -> None:
-        """Have the connection closed by a task of the library, without waiting for it."""
-
-    def dropped(self) -> None:
-        """Close the connection if it is open and that can be done from here, with a ResourceWarning."""
-
-    async def aclose(self) -> None:
-        """Close the connection."""
 
 
 class Opener(Protocol):

@@ -6,6 +6,7 @@ import asyncio
 import json
 import socket
 import struct
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -191,16 +192,10 @@ class _Answer:
             if is_cut_here:
                 self._cut()
                 return
-            self._fault = _with_cut(fault, left - len(body))
+            self._fault = replace(fault, cut_after=left - len(body))
         if is_last:
             await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
     def _cut(self) -> None:
         self._is_cut = True
         self._close(by_reset=self._fault.reset)
-
-
-def _with_cut(fault: Fault, cut_after: int) -> Fault:
-    from dataclasses import replace  # noqa: PLC0415 - only where an answer is cut in its middle
-
-    return replace(fault, cut_after=cut_after)
