@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from amplitude_async._io.caller import Caller, Policy
 from amplitude_async._io.chance import now_ms, stamp
 from amplitude_async._io.connection import CLOSE_SECONDS, Connection, Settings
 from amplitude_async._io.logs import VARIABLE, follow
 from amplitude_async._io.observing import Asked
-from amplitude_async._protocol.hosts import resolve
+from amplitude_async.configuration import CREDENTIALS, Given, Masked, checked_quotas, checked_when_limited, whole_setting
 from amplitude_async.errors import ConfigurationError, shown
 from amplitude_async.events import Defaults, epoch_ms
-from amplitude_async.options import DEFAULT_MAX_RETRIES, MASK, UNSET, Backoff, Timeout, Unset, as_timeout, check_credential
+from amplitude_async.options import DEFAULT_MAX_RETRIES, UNSET, Backoff, Timeout, Unset, as_timeout
 from amplitude_async.resources import ingestion
 from amplitude_async.resources.before_send import Sieve, check_before_send
 from amplitude_async.resources.namespaces import Namespaces
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from amplitude_async._io.caller import WhenLimited
     from amplitude_async._io.transport.wire import HttpClient
     from amplitude_async._protocol.budget import Quota, QuotaName
-    from amplitude_async._protocol.hosts import Api, Endpoint, Region
+    from amplitude_async._protocol.hosts import Api, Region
     from amplitude_async._protocol.inflating import ArchiveLimits
     from amplitude_async.delivery.hooks import Setback
     from amplitude_async.delivery.ledger import Overflow
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from amplitude_async.delivery.receipts import Receipt
     from amplitude_async.events import EventInput
     from amplitude_async.exporting.export import Export, Incomplete
-    from amplitude_async.options import Secret
     from amplitude_async.resources.before_send import BeforeSend
     from amplitude_async.resources.dashboard import Segmentation, UserActivity, UserSearch
     from amplitude_async.resources.identities import UserMappings
@@ -44,21 +43,6 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncAmplitude"]
 
-_CREDENTIALS: Final = (
-    "api_key",
-    "secret_key",
-    "org_api_key",
-    "org_secret_key",
-    "deployment_key",
-    "management_key",
-    "scim_token",
-)
-_VARIABLES: Final = (
-    "AMPLITUDE_REGION",
-    "AMPLITUDE_BASE_URL",
-    "AMPLITUDE_TOKEN_ENDPOINT",
-    "AMPLITUDE_DASHBOARD_ENDPOINT",
-)
 _TRANSPORTS: Final = ("httpx", "httpx2", "aiohttp")
 MAX_RETRIES_LIMIT: Final = 100
 _TRACK: Final = Asked("ingestion", "ingestion", "POST", "/2/httpapi")
@@ -149,13 +133,13 @@ class AsyncAmplitude(Namespaces):
         scim_token: str | None = None,
     ) -> None:
         given = (api_key, secret_key, org_api_key, org_secret_key, deployment_key, management_key, scim_token)
-        checked = _Given(
-            {name: _Masked(value) for name, value in zip(_CREDENTIALS, given, strict=True)},
+        checked = Given(
+            {name: Masked(value) for name, value in zip(CREDENTIALS, given, strict=True)},
             {
-                "region": _Masked(region),
-                "base_url": _Masked(base_url),
-                "token_endpoint": _Masked(token_endpoint),
-                "dashboard_endpoint": _Masked(dashboard_endpoint),
+                "region": Masked(region),
+                "base_url": Masked(base_url),
+                "token_endpoint": Masked(token_endpoint),
+                "dashboard_endpoint": Masked(dashboard_endpoint),
             },
         )
         # Whatever is refused below, no frame of the traceback holds a key, nor an address with a password in it.
@@ -168,15 +152,15 @@ class AsyncAmplitude(Namespaces):
             raise ConfigurationError(message)
         self._check_http_client(http_client)
         if max_connections is not None:
-            max_connections = _whole("max_connections", max_connections, least=1, most=10_000)
+            max_connections = whole_setting("max_connections", max_connections, least=1, most=10_000)
         settings = Settings(
-            endpoints, credentials, transport, http_client, max_connections, trust_env, ssl_context, _checked_quotas(quotas)
+            endpoints, credentials, transport, http_client, max_connections, trust_env, ssl_context, checked_quotas(quotas)
         )
         policy = Policy(
             as_timeout(timeout),
-            _whole("max_retries", max_retries, least=0, most=MAX_RETRIES_LIMIT),
+            whole_setting("max_retries", max_retries, least=0, most=MAX_RETRIES_LIMIT),
             Backoff() if backoff is None else backoff,
-            _checked_choice(when_limited),
+            checked_when_limited(when_limited),
         )
         self._caller = Caller(Connection(settings), policy)
         self._defaults = Defaults(user_id, device_id, _session(session_id))
@@ -256,11 +240,11 @@ class AsyncAmplitude(Namespaces):
         if timeout is not UNSET:
             policy = policy._replace(timeout=as_timeout(timeout))
         if max_retries is not UNSET:
-            policy = policy._replace(max_retries=_whole("max_retries", max_retries, least=0, most=MAX_RETRIES_LIMIT))
+            policy = policy._replace(max_retries=whole_setting("max_retries", max_retries, least=0, most=MAX_RETRIES_LIMIT))
         if backoff is not UNSET:
             policy = policy._replace(backoff=backoff)
         if when_limited is not UNSET:
-            policy = policy._replace(when_limited=_checked_choice(when_limited))
+            policy = policy._replace(when_limited=checked_when_limited(when_limited))
         changes = {"user_id": user_id, "device_id": device_id, "session_id": session_id}
         changed = {name: value for name, value in changes.items() if value is not UNSET}
         if "session_id" in changed:
@@ -653,103 +637,10 @@ class AsyncAmplitude(Namespaces):
         )
 
 
-class _Masked:
-    """An argument as it was given, not checked yet, that shows itself to nobody."""
-
-    __slots__ = ("value",)
-
-    def __init__(self, value: object) -> None:
-        self.value = value
-
-    def __repr__(self) -> str:
-        return MASK
-
-
-class _Given(NamedTuple):
-    """What a client was given of keys and addresses; raises its refusals from frames that hold neither."""
-
-    keys: dict[str, _Masked]
-    addresses: dict[str, _Masked]
-
-    def credentials(self) -> dict[str, Secret | None]:
-        """Check the credentials, taking from the environment what was not given.
-
-        Raises:
-            ConfigurationError: The API key is missing, or a key is not one.
-        """
-        found: dict[str, Secret | None] = {}
-        refusal = ""
-        for name, masked in self.keys.items():
-            try:
-                found[name] = check_credential(name, masked.value) or _environment_credential(name)
-            except ConfigurationError as error:
-                refusal = str(error)
-                break
-        if refusal:
-            raise ConfigurationError(refusal)
-        if found["api_key"] is None:
-            message = "The API key is missing: pass api_key=... or set AMPLITUDE_API_KEY."
-            raise ConfigurationError(message)
-        return found
-
-    def endpoints(self, *, allow_clear_text: bool) -> dict[Api, Endpoint | None]:
-        """Decide the endpoints.
-
-        Raises:
-            ConfigurationError: An address or the region is wrong.
-        """
-        try:
-            return resolve(
-                {name: masked.value for name, masked in self.addresses.items()},
-                {name: os.environ[name] for name in _VARIABLES if os.environ.get(name)},
-                allow_clear_text=allow_clear_text,
-            )
-        except ConfigurationError as error:
-            refusal = str(error)
-        raise ConfigurationError(refusal)
-
-
-def _environment_credential(name: str) -> Secret | None:
-    variable = f"AMPLITUDE_{name.upper()}"
-    return check_credential(variable, os.environ.get(variable))
-
-
 def _sieve(before_send: object, *earlier: BeforeSend) -> Sieve | None:
     function = check_before_send(before_send)
     functions = earlier if function is None else (*earlier, function)
     return Sieve(*functions) if functions else None
-
-
-def _whole(name: str, value: object, *, least: int, most: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        message = f"{name} must be a whole number from {least} to {most}."
-        raise ConfigurationError(message)
-    return value
-
-
-def _checked_choice(value: object) -> WhenLimited:
-    if value == "wait" or value == "raise":  # noqa: PLR1714 - so that type checkers narrow it
-        return value
-    message = f"when_limited must be 'wait' or 'raise', not {shown(value)}."
-    raise ConfigurationError(message)
-
-
-def _checked_quotas(quotas: Mapping[QuotaName, Quota] | None) -> Mapping[QuotaName, Quota] | None:
-    if quotas is None:
-        return None
-    from amplitude_async._protocol.budget import QUOTAS, quota_fault  # noqa: PLC0415 - loaded where it is used
-
-    if not hasattr(quotas, "items"):
-        message = "quotas must be a mapping of names to Quota values."
-        raise ConfigurationError(message)
-    for name, quota in dict(quotas).items():
-        if name not in QUOTAS:
-            message = f"quotas has no {shown(name)}; the names are {', '.join(QUOTAS)}."
-            raise ConfigurationError(message)
-        if fault := quota_fault(quota):
-            message = f"quotas[{name!r}] {fault}."
-            raise ConfigurationError(message)
-    return dict(quotas)
 
 
 def _session(value: object) -> object:

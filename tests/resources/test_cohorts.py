@@ -33,7 +33,7 @@ from amplitude_async import (
 from amplitude_async._protocol.budget import Use
 from amplitude_async._protocol.call import Call
 from amplitude_async._protocol.commas import CommaReader
-from amplitude_async.resources.cohorts import (
+from amplitude_async.resources.cohorts.calls import (
     MAX_IDS,
     cohort_row,
     file_call,

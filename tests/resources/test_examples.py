@@ -12,7 +12,8 @@ import pytest
 
 from amplitude_async import Event
 from amplitude_async._protocol.verdict import Reply, judge
-from amplitude_async.resources.cohorts import Cohorts, membership_call, upload_call
+from amplitude_async.resources.cohorts import Cohorts
+from amplitude_async.resources.cohorts.calls import membership_call, upload_call
 from amplitude_async.resources.dashboard import Dashboard
 from amplitude_async.resources.experiment import Experiment
 from amplitude_async.resources.identities import user_mappings

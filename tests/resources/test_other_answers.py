@@ -15,8 +15,8 @@ from amplitude_async._protocol.codec import MalformedError
 if TYPE_CHECKING:
     from amplitude_async._protocol.call import Call
 from amplitude_async.resources.annotations import calls as notes
-from amplitude_async.resources.cohorts import list_call as cohorts_call
-from amplitude_async.resources.cohorts import upload_call
+from amplitude_async.resources.cohorts.calls import list_call as cohorts_call
+from amplitude_async.resources.cohorts.calls import upload_call
 from amplitude_async.resources.dashboard import calls as dashboard
 from amplitude_async.resources.experiment import calls as management
 from amplitude_async.resources.experiment.assignment import configs_call, variants_call

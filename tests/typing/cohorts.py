@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, assert_type
 
 from amplitude_async import AsyncAmplitude, JobError, RequestTimeoutError
-from amplitude_async.resources.cohorts import CohortDownload, CohortUpload, MembershipOperation
+from amplitude_async.resources.cohorts import CohortDownload
+from amplitude_async.resources.cohorts.shapes import CohortUpload, MembershipOperation
 from amplitude_async.resources.csv_rows import CsvRows
 from amplitude_async.resources.lookup_tables import LookupTable, TableDownload
 from amplitude_async.resources.profiles import Recommendation

@@ -18,7 +18,6 @@ from amplitude_async._io.streams import Opening, Stream
 from amplitude_async._io.transport.answers import OpenStream
 from amplitude_async._io.transport.wire import Wire
 from amplitude_async._protocol.bodies import query_text
-from amplitude_async._protocol.budget import fills_a_window
 from amplitude_async._protocol.call import Call, read_nothing
 from amplitude_async._protocol.credentials import NEEDED, authorization, missing
 from amplitude_async._protocol.masking import fingerprint
@@ -490,7 +489,11 @@ class Caller:
         else:
             query = f"?{query_text(call.query)}" if call.query else ""
             url = self._endpoint(call).url(call.path) + query
-        is_repeatable = call.repeatable and not fills_a_window(call.uses)
+        is_repeatable = call.repeatable
+        if call.uses:
+            from amplitude_async._protocol.budget import fills_a_window  # noqa: PLC0415 - who only uploads needs no quotas
+
+            is_repeatable = call.repeatable and not fills_a_window(call.uses)
         is_bare = call.link is not None
         return Wire(call.method, url, headers, body, timeouts, limits.answer_bytes, is_repeatable, is_bare)
 

@@ -11,7 +11,6 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from amplitude_async.context import with_inherited
 from amplitude_async.errors import ConfigurationError, InvalidEventError
 from amplitude_async.events import ALIASES, IDENTITY_KEYS, INHERITED, Defaults
 
@@ -69,7 +68,11 @@ class Sieve:
                 lost in silence.
         """
         inherited = INHERITED.get() if inherits else None
-        whole: Any = _copied(item if inherited is None else with_inherited(item, inherited), {})
+        if inherited is not None:
+            from amplitude_async.context import with_inherited  # noqa: PLC0415 - loaded where events inherit something
+
+            item = with_inherited(item, inherited)
+        whole: Any = _copied(item, {})
         whole = {ALIASES.get(key, key) if isinstance(key, str) else key: value for key, value in whole.items()}
         for key in IDENTITY_KEYS:
             default = getattr(defaults, key)

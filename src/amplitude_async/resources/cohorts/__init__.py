@@ -8,398 +8,46 @@ Amplitude's page: https://amplitude.com/docs/apis/analytics/behavioral-cohorts
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, Literal, Required, TypedDict, get_args
+from typing import TYPE_CHECKING, Any, Final
 
-from amplitude_async._protocol.budget import Use
-from amplitude_async._protocol.call import Call, path_of, read_json_object, read_members, read_nothing
-from amplitude_async._protocol.codec import MalformedError
-from amplitude_async._protocol.masking import mask
-from amplitude_async.errors import AmplitudeError, InvalidArgumentError, JobError
+from amplitude_async.errors import AmplitudeError, InvalidArgumentError
+from amplitude_async.resources.cohorts.calls import (
+    cohort_row,
+    file_call,
+    is_done,
+    list_call,
+    membership_call,
+    request_call,
+    request_of,
+    status_call,
+    upload_call,
+    usage_call,
+)
 from amplitude_async.resources.csv_rows import CsvDownload
 from amplitude_async.resources.jobs import deadline_in, until_done
-from amplitude_async.resources.parameters import (
-    given,
-    id_list,
-    json_body,
-    one_of,
-    query_pairs,
-    refused,
-    repeated,
-    required_text,
-    truth,
-    whole_number,
-)
+from amplitude_async.resources.parameters import given
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterable
 
+    from amplitude_async._protocol.call import Call
+    from amplitude_async.resources.cohorts.shapes import (
+        CohortList,
+        CohortMembership,
+        CohortRequest,
+        CohortStatus,
+        CohortUpload,
+        CohortUsage,
+        IdType,
+        MemberIdType,
+        MembershipOperation,
+    )
     from amplitude_async.resources.runner import Download, Runner
 
-__all__ = [
-    "Cohort",
-    "CohortDownload",
-    "CohortList",
-    "CohortMembership",
-    "CohortRequest",
-    "CohortStatus",
-    "CohortSync",
-    "CohortUpload",
-    "CohortUploadCounts",
-    "CohortUsage",
-    "Cohorts",
-    "MembershipOperation",
-    "MembershipResult",
-    "cohort_row",
-    "file_call",
-    "list_call",
-    "membership_call",
-    "request_call",
-    "status_call",
-    "upload_call",
-    "usage_call",
-]
+__all__ = ["CohortDownload", "Cohorts"]
 
-IdType = Literal["BY_AMP_ID", "BY_USER_ID"]
-MemberIdType = Literal["BY_ID", "BY_NAME"]
-Operation = Literal["ADD", "REMOVE"]
-
-MAX_IDS: Final = 100_000
-"""In one upload, and in one change of members over all its operations."""
 DOWNLOAD_SECONDS: Final = 600.0
 """How long a download waits by default; most jobs take 30 to 60 s, whatever the size."""
-_REST: Final = (Use("rest"),)
-_REQUEST: Final = (Use("rest"), Use("cohort_requests"))
-
-
-class CohortSync(TypedDict, total=False):
-    """Where a cohort is sent to.
-
-    ``frequency`` is ``minute`` (as it happens), ``hourly`` or ``daily``; times are ISO 8601 with their offset.
-    """
-
-    target: str
-    frequency: str
-    last_successful: str | None
-    last_failure: str | None
-    params: dict[str, Any]
-
-
-class Cohort(TypedDict, total=False):
-    """A cohort. ``lastMod``, ``createdAt``, ``lastComputed`` are seconds since the epoch; ``definition`` is Amplitude's own business.
-
-    ``syncMetadata`` only where it was asked for.
-    """
-
-    id: Required[str]
-    name: Required[str]
-    appId: int
-    archived: bool
-    definition: dict[str, Any]
-    description: str | None
-    finished: bool
-    owners: list[str]
-    viewers: list[str]
-    published: bool
-    size: int
-    type: str
-    lastMod: int
-    createdAt: int
-    lastComputed: int
-    hidden: bool
-    metadata: list[str] | None
-    view_count: int | None
-    popularity: int | None
-    last_viewed: int | None
-    chart_id: str | None
-    edit_id: str | None
-    is_predictive: bool
-    is_official_content: bool
-    location_id: str | None
-    shortcut_ids: list[str]
-    syncMetadata: list[CohortSync]
-
-
-class CohortList(TypedDict):
-    """The cohorts of a project that can be discovered, all at once."""
-
-    cohorts: list[Cohort]
-
-
-class CohortRequest(TypedDict, total=False):
-    """The answer to a request: ``request_id``, by which it is looked at and its file is had."""
-
-    request_id: Required[str]
-    cohort_id: str
-
-
-class CohortStatus(TypedDict, total=False):
-    """How a request stands: ``async_status`` is ``JOB INPROGRESS`` or ``JOB COMPLETED``."""
-
-    request_id: str
-    cohort_id: str
-    async_status: Required[str]
-
-
-class CohortUploadCounts(TypedDict, total=False):
-    """How many of the ids were known, of how many; and some of those that were not."""
-
-    matched: int
-    totals: int
-    invalid_ids_sample: list[str]
-
-
-class CohortUpload(TypedDict, total=False):
-    """The answer to an upload. ``cohort_id`` is there whichever way Amplitude spelled it, and missing only if nothing was saved."""
-
-    cohort_id: str
-    cohortId: str
-    metadata: CohortUploadCounts
-
-
-class MembershipOperation(TypedDict):
-    """Ids that are added to a cohort or taken out of it.
-
-    ``id_type``: for users, ``BY_ID`` is the Amplitude id and ``BY_NAME`` your own user id; for other groups, their id and name.
-    """
-
-    ids: Sequence[str]
-    id_type: MemberIdType
-    operation: Operation
-
-
-class MembershipResult(TypedDict, total=False):
-    """What became of one operation: the ids in ``skipped_ids`` were left out."""
-
-    skipped_ids: Required[list[str]]
-    id_type: str
-    operation: str
-
-
-class CohortMembership(TypedDict, total=False):
-    """What became of each operation, in their order."""
-
-    cohort_id: str
-    memberships_result: Required[list[MembershipResult]]
-
-
-class CohortQuota(TypedDict, total=False):
-    """Requests of this month: how many may be made, how many were."""
-
-    limit: int
-    usage: int
-    resets_at: str
-
-
-class CohortUsage(TypedDict, total=False):
-    """The quota of downloads, always under ``rest_download``, whichever shape Amplitude answered in."""
-
-    rest_download: Required[CohortQuota]
-
-
-def _read_list(body: bytes) -> dict[str, Any]:
-    answer = read_json_object(body)
-    cohorts = answer.get("cohorts")
-    if not isinstance(cohorts, list) or not all(isinstance(cohort, dict) for cohort in cohorts):
-        message = "it has no cohorts"
-        raise MalformedError(message)
-    return answer
-
-
-def _read_request(body: bytes) -> dict[str, Any]:
-    answer = read_json_object(body)
-    found = answer.get("request_id", answer.get("requestId"))
-    if not isinstance(found, (str, int)) or isinstance(found, bool) or found == "":
-        message = "it has no request_id"
-        raise MalformedError(message)
-    answer["request_id"] = str(found)
-    return answer
-
-
-def _read_status(body: bytes) -> dict[str, Any]:
-    answer = read_json_object(body)
-    if not isinstance(answer.get("async_status"), str):
-        message = "it has no async_status"
-        raise MalformedError(message)
-    return answer
-
-
-def _read_upload(body: bytes) -> dict[str, Any]:
-    """Read the answer to an upload; older pages spell its id ``cohort_id``, newer ones ``cohortId``."""
-    answer = read_members(body, "cohort_id", "cohortId", "metadata")
-    if "cohort_id" not in answer and "cohortId" in answer:
-        answer["cohort_id"] = answer["cohortId"]
-    return answer
-
-
-def _read_membership(body: bytes) -> dict[str, Any]:
-    answer = read_json_object(body)
-    if not isinstance(answer.get("memberships_result"), list):
-        message = "it has no memberships_result"
-        raise MalformedError(message)
-    return answer
-
-
-def _read_usage(body: bytes) -> dict[str, Any]:
-    """Read the quota; what is described as ``{"limit", "count"}`` elsewhere is brought under ``rest_download``."""
-    answer = read_json_object(body)
-    quota = answer.get("rest_download")
-    if not isinstance(quota, dict):
-        if "limit" not in answer:
-            message = "it has no rest_download"
-            raise MalformedError(message)
-        quota = {"limit": answer["limit"]}
-        answer["rest_download"] = quota
-        for name in ("usage", "count"):
-            if name in answer:
-                quota["usage"] = answer[name]
-        if "resets_at" in answer:
-            quota["resets_at"] = answer["resets_at"]
-    elif "usage" not in quota and "count" in quota:
-        quota["usage"] = quota["count"]
-    return answer
-
-
-def _read(path: str, reads: Callable[[bytes], Any], query: tuple[tuple[str, str], ...] = (), uses: tuple[Use, ...] = _REST) -> Call:
-    return Call("dashboard", "query", "GET", path, "project", reads, repeatable=True, query=query, uses=uses)
-
-
-def list_call(parameters: Mapping[str, object]) -> Call:
-    """Describe the list of cohorts."""
-    return _read("/api/3/cohorts", _read_list, query_pairs("cohorts", parameters))
-
-
-def request_call(cohort_id: object, props: object, prop_keys: object, fields: Mapping[str, object]) -> Call:
-    """Describe a request for a download. Repeatable: at worst it is counted twice, of 500 a month."""
-    cohort = required_text(cohort_id, argument="cohort_id", what="a cohort's id (cohorts.list gives it)")
-    props = truth(props, argument="props")
-    keys = None if prop_keys is None else id_list(prop_keys, argument="prop_keys")
-    if keys is not None and props is not None and not props:
-        raise refused(argument="prop_keys", reason="names properties, but props=False leaves them all out")
-    wants = ("props", "1" if props or keys else "0")
-    query = ((wants,) if props is not None or keys else ()) + repeated("propKeys", keys) + query_pairs("cohorts", fields)
-    return _read(path_of("/api/5/cohorts/request/{}", cohort), _read_request, query, _REQUEST)
-
-
-def status_call(request_id: object) -> Call:
-    """Describe a look at a request."""
-    return _read(path_of("/api/5/cohorts/request-status/{}", _request(request_id)), _read_status)
-
-
-def file_call(request_id: object) -> Call:
-    """Describe the download of a file: the rows, or a redirect to a signed link, which is followed without credentials."""
-    path = path_of("/api/5/cohorts/request/{}/file", _request(request_id))
-    return Call("dashboard", "stream", "GET", path, "project", read_nothing, repeatable=True, uses=_REST, follows_link=True)
-
-
-def _request(request_id: object) -> str:
-    return required_text(request_id, argument="request_id", what="the request_id that cohorts.request gave")
-
-
-def usage_call() -> Call:
-    """Describe the question for the month's quota."""
-    return _read("/api/3/cohorts/usage", _read_usage)
-
-
-def _write(path: str, reads: Callable[[bytes], Any], body: Mapping[str, object], *, repeatable: bool) -> Call:
-    return Call("dashboard", "query", "POST", path, "project", reads, repeatable=repeatable, body=json_body(body), uses=_REST)
-
-
-def upload_call(name: object, ids: object, fields: Mapping[str, object]) -> Call:
-    """Describe an upload.
-
-    Repeatable where it replaces a cohort, or saves nothing: otherwise a lost answer, and a second try, would make a second cohort.
-    """
-    body = {
-        "name": required_text(name, argument="name", what="the cohort's name"),
-        "app_id": whole_number(fields.get("app_id"), argument="app_id", least=1),
-        "id_type": one_of(fields.get("id_type"), get_args(IdType), argument="id_type"),
-        "ids": id_list(ids, argument="ids", most=MAX_IDS),
-        "owner": required_text(fields.get("owner"), argument="owner", what="the owner's login e-mail"),
-        "published": fields.get("published"),
-    }
-    for flag in ("published", "skip_save", "skip_invalid_ids"):
-        if truth(fields.get(flag), argument=flag) is None and flag == "published":
-            raise refused(argument=flag, reason="must be True or False")
-    replaces = fields.get("existing_cohort_id")
-    if replaces is not None:
-        required_text(replaces, argument="existing_cohort_id", what="the id of the cohort to replace")
-    repeatable = replaces is not None or fields.get("skip_save") is True
-    return _write("/api/3/cohorts/upload", _read_upload, {**given(fields), **body}, repeatable=repeatable)
-
-
-def membership_call(cohort_id: object, memberships: object, fields: Mapping[str, object]) -> Call:
-    """Describe a change of members. Repeatable: who is in is in, and who is out is out."""
-    several = [memberships] if isinstance(memberships, Mapping) else memberships
-    if not isinstance(several, Iterable) or isinstance(several, (str, bytes, bytearray)):
-        raise refused(argument="memberships", reason="must be a list of operations such as {'ids': [...], 'id_type': 'BY_NAME', ...}")
-    checked = [_operation(each, f"memberships[{index}]") for index, each in enumerate(several)]
-    if not checked:
-        raise refused(argument="memberships", reason="is empty; give at least one operation")
-    total = sum(len(each["ids"]) for each in checked)
-    if total > MAX_IDS:
-        raise refused(argument="memberships", reason=f"holds {total:,} ids; Amplitude takes {MAX_IDS:,} in one request")
-    body = {
-        "cohort_id": required_text(cohort_id, argument="cohort_id", what="a cohort's id"),
-        **given(fields),
-        "memberships": checked,
-    }
-    return _write("/api/3/cohorts/membership", _read_membership, body, repeatable=True)
-
-
-def _operation(value: object, argument: str) -> dict[str, Any]:
-    if not isinstance(value, Mapping):
-        raise refused(argument=argument, reason="must be a mapping such as {'ids': [...], 'id_type': 'BY_NAME', 'operation': 'ADD'}")
-    ids = id_list(value.get("ids"), argument=f"{argument}.ids", most=MAX_IDS)
-    id_type = one_of(value.get("id_type"), get_args(MemberIdType), argument=f"{argument}.id_type")
-    operation = one_of(value.get("operation"), get_args(Operation), argument=f"{argument}.operation")
-    return {**value, "ids": ids, "id_type": id_type, "operation": operation}
-
-
-def _is_done(status: Mapping[str, Any], request_id: str) -> bool:
-    """Say whether a job is done; what is neither running nor done has failed, though no such state is documented.
-
-    Raises:
-        JobError: It has failed.
-    """
-    words = mask(str(status["async_status"]), limit=60)
-    state = words.upper().replace(" ", "").replace("_", "")
-    if "COMPLETED" in state:
-        return True
-    if "INPROGRESS" in state:
-        return False
-    message = f"The cohort's download has failed: request {request_id!r:.60} stands at {words!r}"
-    raise JobError(message, job_id=request_id, reason=words, outcome="rejected")
-
-
-def cohort_row(header: list[str]) -> Callable[[list[str]], dict[str, Any]]:
-    """Make members of the cells of a file.
-
-    Ids may come in quotes of their own, which are taken off. An ``amplitude_id`` becomes the number that it is elsewhere; a
-    ``user_id`` that is empty becomes ``None``.
-    """
-    names = list(header)
-    amplitude_id = names.index("amplitude_id") if "amplitude_id" in names else -1
-    user_id = names.index("user_id") if "user_id" in names else -1
-
-    def row(cells: list[str]) -> dict[str, Any]:
-        made: dict[str, Any] = dict(zip(names, cells, strict=True))
-        if amplitude_id >= 0:
-            text = _bare(cells[amplitude_id])
-            made["amplitude_id"] = int(text) if text.isascii() and text.isdigit() and len(text) < LONGEST_ID else text
-        if user_id >= 0:
-            made["user_id"] = _bare(cells[user_id]) or None
-        return made
-
-    return row
-
-
-LONGEST_ID: Final = 20
-"""Digits that no Amplitude id has: they are 64-bit numbers."""
-
-
-def _bare(text: str) -> str:
-    return text[1:-1] if len(text) > 1 and text[0] == text[-1] == '"' else text
 
 
 class CohortDownload(CsvDownload[dict[str, Any]]):
@@ -438,11 +86,11 @@ class CohortDownload(CsvDownload[dict[str, Any]]):
         if self.request_id is None and self._request is not None:
             answer = await self._runner.run(self._request, deadline=deadline)
             self.request_id = str(answer["request_id"])
-        request_id = _request(self.request_id)
+        request_id = request_of(self.request_id)
         look_call = status_call(request_id)
 
         async def look(until: float) -> bool | None:
-            return _is_done(await self._runner.run(look_call, deadline=until), request_id) or None
+            return is_done(await self._runner.run(look_call, deadline=until), request_id) or None
 
         def says() -> str:
             return f"the cohort is not there yet; go on with cohorts.download(request_id={request_id!r:.60})"
@@ -525,7 +173,7 @@ class Cohorts:
             name = next(iter(asked))
             message = f"{name} is part of the request {request_id!r:.60} already; leave it out"
             raise InvalidArgumentError(message, argument=name)
-        return CohortDownload(self._runner, None, _request(request_id), timeout)
+        return CohortDownload(self._runner, None, request_of(request_id), timeout)
 
     async def request(
         self,
@@ -590,7 +238,7 @@ class Cohorts:
 
         Amplitude's page: https://amplitude.com/docs/apis/analytics/behavioral-cohorts
         """
-        return CohortDownload(self._runner, None, _request(request_id), None)
+        return CohortDownload(self._runner, None, request_of(request_id), None)
 
     async def upload(  # noqa: PLR0913 - the fields of the API
         self,
