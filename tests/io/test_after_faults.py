@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 EVENT = {"event_type": "x", "user_id": "user-1"}
 NO_WAIT = Backoff(jitter=lambda _: 0.0)
+BEGINNINGS = 20
 SHORT = Timeout(connect=0.3, read=0.3, attempt=0.4, call=2.0)
 
 
@@ -153,18 +154,21 @@ async def test_a_fault_is_typed_bounded_and_costs_no_slot(fault: Callable[[Conne
     """Whatever an answer does, the error is the library's own, in time, and the only connection works again afterwards."""
     with ScriptedServer(fault, good) as server:
         async with client(server, max_retries=0, max_connections=1) as amplitude:
-            began = time.monotonic()
-            with pytest.raises(AmplitudeError) as caught:
-                if call == "track":
-                    await amplitude.track(EVENT)
-                elif call == "identify":
-                    await amplitude.identify({"user_id": "user-1", "user_properties": {"$set": {"a": 1}}})
-                else:
-                    await amplitude.user_search("user-1")
-            assert time.monotonic() - began < 2.5
-            await settle(amplitude)
-            # On a busy machine the limit may end the attempt before it begins; what arrived is never said not to have been sent.
-            assert caught.value.outcome == "unknown" or (caught.value.outcome, server.requests) == ("not_sent", [])
+            outcomes: list[str | None] = []
+            # On a busy machine the limit may end an attempt before it begins; what arrived is never said not to have been sent.
+            while not server.requests and len(outcomes) < BEGINNINGS:
+                began = time.monotonic()
+                with pytest.raises(AmplitudeError) as caught:
+                    if call == "track":
+                        await amplitude.track(EVENT)
+                    elif call == "identify":
+                        await amplitude.identify({"user_id": "user-1", "user_properties": {"$set": {"a": 1}}})
+                    else:
+                        await amplitude.user_search("user-1")
+                assert time.monotonic() - began < 2.5
+                await settle(amplitude)
+                outcomes.append(caught.value.outcome)
+            assert outcomes == ["not_sent"] * (len(outcomes) - 1) + ["unknown"]
             assert (await amplitude.track(EVENT))["code"] == 200
             assert len(server.sink) == 1
 

@@ -104,8 +104,13 @@ def _address(endpoint: Endpoint) -> IPv4Address | IPv6Address | None:
 def _is_loopback(endpoint: Endpoint) -> bool:
     address = _address(endpoint)
     if address is not None:
-        return address.is_loopback
+        # From Python 3.13 on, IPv4 written as IPv6 is loopback too; here it is refused by every Python.
+        return address.is_loopback and not _is_written_as_ipv6(address)
     return _host(endpoint).rpartition(".")[2] == _HERE
+
+
+def _is_written_as_ipv6(address: IPv4Address | IPv6Address) -> bool:
+    return isinstance(address, IPv6Address) and address.ipv4_mapped is not None
 
 
 def _is_inside(endpoint: Endpoint) -> bool:
@@ -113,7 +118,9 @@ def _is_inside(endpoint: Endpoint) -> bool:
     if address is None:
         name = _host(endpoint)
         return "." not in name or name.rpartition(".")[2] in _INSIDE or name.endswith(".home.arpa")
-    if isinstance(address, IPv6Address) and (address.is_site_local or address.sixtofour is not None):
+    if isinstance(address, IPv6Address) and (
+        address.is_site_local or address.sixtofour is not None or address.ipv4_mapped is not None
+    ):
         return True
-    # Reserved are, among others, all addresses that stand for one of IPv4, which may be any.
+    # Reserved are, among others, further addresses that stand for one of IPv4, which may be any.
     return not address.is_global or address.is_reserved
