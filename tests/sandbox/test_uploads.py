@@ -24,11 +24,11 @@ def upload(http: httpx.Client, events: object, path: str = "/2/httpapi", **extra
     return http.post(path, json={"api_key": "sandbox", "events": events, **extra})
 
 
-def exported(http: httpx.Client, user: str) -> list[dict[str, object]]:
+def exported(http: httpx.Client, user: str) -> list[dict[str, Any]]:
     """Return a user's raw rows, oldest first."""
     found = http.get("/api/2/usersearch", params={"user": user}).json()["matches"]
     params = {"user": found[0]["amplitude_id"], "direction": "earliest"}
-    rows: list[dict[str, object]] = http.get("/api/2/useractivity", params=params).json()["events"]
+    rows: list[dict[str, Any]] = http.get("/api/2/useractivity", params=params).json()["events"]
     return rows
 
 

@@ -20,7 +20,7 @@ from starlette.responses import Response, StreamingResponse
 
 from amplitude_async.sandbox import rows, rules
 from amplitude_async.sandbox.chores import Chores
-from amplitude_async.sandbox.limits import Limits, QueryLimits, UploadLimits, Window
+from amplitude_async.sandbox.limits import Limits, QueryLimits, UploadLimits, UserUpdates, Window
 from amplitude_async.sandbox.periods import Zone
 from amplitude_async.sandbox.signing import Signer
 from amplitude_async.sandbox.store import Store
@@ -133,6 +133,7 @@ class Desk:
         try:
             self.store: Store = self._thread.submit(Store, store, project_id).result()
             self.store.after_ingest = self.after_ingest
+            self.store.updates = UserUpdates(limits.user_updates_per_hour)
         except BaseException:
             self._thread.shutdown()
             raise
@@ -159,6 +160,7 @@ class Desk:
 
     def _start_anew(self) -> None:
         self.store.wipe()
+        self.store.updates = UserUpdates(self.limits.user_updates_per_hour)
         self._windows.clear()
         self.chores.wake()
         self.uploads = UploadLimits(self.limits, self._faults.throttled, self._faults.silenced)

@@ -83,7 +83,7 @@ class Person:
     group_properties: Mapping[str, object]
     groups: Mapping[str, list[object]]
     paying: bool
-    synced: bool = True
+    updated: bool = True
 
 
 def arrival(*, received_s: float, client_upload_time: str | None, path: str, project_id: int) -> Arrival:
@@ -238,7 +238,7 @@ def row(event: Event, stamp: Arrival, person: Person, instants: tuple[datetime, 
         "country": stored("country"),
         "data": {
             "path": stamp.path,
-            "user_properties_updated": person.synced,
+            "user_properties_updated": person.updated,
             "group_first_event": {},
             "group_ids": {},
         },

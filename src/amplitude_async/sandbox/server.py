@@ -194,6 +194,7 @@ class Service:
         if self._desk.limits.export_delay_s:
             # An hour can be exported once it is over and the delay has passed.
             last = min(last, int((self._desk.clock() - self._desk.limits.export_delay_s) // 3600) - 1)
+        most = self._desk.limits.export_bytes
         # Amplitude puts the archive together before it answers, and so can say how long it is.
         spool = tempfile.SpooledTemporaryFile(_LARGEST_IN_MEMORY)  # noqa: SIM115 - outlives this call; whoever sends it closes it
         try:
@@ -201,6 +202,10 @@ class Service:
             pieces = exporting.archive(self._desk.store, self._desk.project_id, first, last)
             while piece := await self._desk.run(next, pieces, b""):
                 await self._desk.run(spool.write, piece)
+                if most is not None and spool.tell() > most:
+                    await self._desk.run(pieces.close)
+                    spool.close()
+                    return refused_query(400, f"The export exceeds {most} bytes")  # the text is not documented
             size = spool.tell()
             if not size:
                 spool.close()

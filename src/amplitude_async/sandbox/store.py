@@ -15,6 +15,7 @@ import msgspec
 
 from amplitude_async.sandbox import rows
 from amplitude_async.sandbox.documents import Documents
+from amplitude_async.sandbox.limits import UserUpdates
 from amplitude_async.sandbox.people import People, User
 from amplitude_async.sandbox.periods import microseconds
 from amplitude_async.sandbox.properties import apply
@@ -31,6 +32,7 @@ COHORTS: Final = "cohorts"
 OF_USERS: Final = "User"
 PLANNED_EVENTS: Final = "plan.events"
 DEDUP_SECONDS: Final = 7 * 24 * 3600  # an insert_id is remembered for seven days
+_UPDATING: Final = frozenset({"user_properties", "paying", *rows.BUILT_INS})  # what an update of a user's properties has
 _ASKED_AT_ONCE: Final = 500  # parameters of a statement; older SQLite takes 999
 _HOUR_US: Final = 3_600_000_000
 
@@ -124,7 +126,7 @@ class _Arriving:
         self.rows: list[tuple[object, ...]] = []
         self._stamp = stamp
         self._upload_hour = microseconds(stamp.uploaded) // _HOUR_US
-        self._now = stamp.uploaded.timestamp()
+        self.now = stamp.uploaded.timestamp()
         self._seen: set[object] = set(seen) if is_by_device else {insert_id for insert_id, _ in seen}
         self._is_by_device = is_by_device
 
@@ -141,7 +143,7 @@ class _Arriving:
         if key in self._seen:
             return False
         self._seen.add(key)
-        self.inserts.append((insert_id, device_id, self._now))
+        self.inserts.append((insert_id, device_id, self.now))
         return True
 
     def add(self, event: Event, person: rows.Person, revenue: float | None) -> None:
@@ -168,6 +170,8 @@ class Store:
         self.project_id: Final = project_id
         self.after_ingest: Sequence[Callable[[], None]] = ()
         """Who looks at what there is whenever events came."""
+        self.updates: UserUpdates = UserUpdates()
+        """Which updates of user properties are taken."""
         self._rows = msgspec.json.Decoder(Row)
         self._database = sqlite3.connect(path, isolation_level=None)
         try:
@@ -237,11 +241,11 @@ class Store:
                     self.people.change_group(group_type, str(value), change if isinstance(change, dict) else {})
             return
         if event["event_type"] == "$identify":
-            self._update(user, event)
+            self._update(user, event, arrival.now)
             return
         revenue = rows.revenue_of(event)
         user.paying = user.paying or revenue is not None
-        arrival.add(event, self._snapshot(user, device_id, event, event_groups), revenue)
+        arrival.add(event, self._snapshot(user, device_id, event, event_groups, arrival.now), revenue)
 
     def _person(self, event: Event) -> tuple[User, str]:
         user_id = event.get("user_id")
@@ -249,8 +253,10 @@ class Store:
         device_id = str(sent) if sent is not None else rows.derived_device_id(self.project_id, str(user_id))
         return self.people.resolve(None if user_id is None else str(user_id), device_id), device_id
 
-    def _update(self, user: User, event: Event) -> None:
-        """Let an identification (or the user properties of an event) change the stored user."""
+    def _update(self, user: User, event: Event, now: float) -> bool:
+        """Let an identification (or the user properties of an event) change the stored user; say whether that is still allowed."""
+        if not _UPDATING.isdisjoint(event) and not self.updates.takes(user.amplitude_id, now):
+            return False
         change = event.get("user_properties")
         if isinstance(change, dict):
             user.properties = apply(user.properties, change)
@@ -260,15 +266,15 @@ class Store:
             user.groups.update(rows.limited_groups(groups) if isinstance(groups, dict) else {})
             if "paying" in event:
                 user.paying = str(event["paying"]).lower() == "true"
+        return True
 
-    def _snapshot(self, user: User, device_id: str, event: Event, event_groups: Mapping[str, list[object]]) -> rows.Person:
+    def _snapshot(self, user: User, device_id: str, event: Event, event_groups: Mapping[str, list[object]], now: float) -> rows.Person:
         """Return the user as they are at this event, after what the event itself changes."""
         synced = event.get("$skip_user_properties_sync") is not True
         change = event.get("user_properties")
-        if synced:
-            self._update(user, event)
-            if "version_name" in user.built_ins:
-                user.built_ins.setdefault("start_version", user.built_ins["version_name"])
+        is_updated = synced and self._update(user, event, now)
+        if is_updated and "version_name" in user.built_ins:
+            user.built_ins.setdefault("start_version", user.built_ins["version_name"])
         groups = {**user.groups, **event_groups}
         return rows.Person(
             amplitude_id=user.amplitude_id,
@@ -279,7 +285,7 @@ class Store:
             group_properties=self.people.group_properties(groups) if groups else {},
             groups=groups,
             paying=user.paying,
-            synced=synced,
+            updated=is_updated,
         )
 
     def identify_groups(self, entries: Iterable[Event]) -> None:
