@@ -258,6 +258,31 @@ INGESTION = [
         status=400,
         body="invalid_event: group_properties",
     ),
+    Row(
+        call=upload({**ADA, "event_type": "$identify", "groups": {"org": [str(number) for number in range(11)]}}),
+        status=400,
+        body={},
+        strict=True,
+    ),
+    Row(
+        call=(
+            "POST",
+            "/groupidentify",
+            {
+                "data": {
+                    "api_key": "sandbox",
+                    "identification": json.dumps(
+                        [
+                            {"group_type": "o", "group_value": "v", "group_properties": {str(n): 1 for n in range(1000)}},
+                            {"group_type": "o", "group_value": "w", "group_properties": {"$set": {str(n): 1 for n in range(25)}}},
+                        ]
+                    ),
+                }
+            },
+        ),
+        status=413,
+        body={"code": 413, "error": "Payload too large"},
+    ),
     Row(call=("POST", "/groupidentify", {"data": {"api_key": "other"}}), status=400, body="invalid_api_key"),
     Row(call=("POST", "/usermap", {"data": {"api_key": "other"}}), status=400, body="invalid_api_key"),
     Row(

@@ -17,14 +17,13 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from amplitude_async.sandbox.language import language_name
-from amplitude_async.sandbox.rules import Event, is_number
+from amplitude_async.sandbox.rules import MAX_GROUPS, Event, is_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LONGEST_TEXT: Final = 1024  # longer strings are cut, not refused
 _MAX_GROUP_TYPES: Final = 5
-_MAX_GROUPS: Final = 10
 _SKEW: Final = timedelta(seconds=60)
 _FIRST_TOLERANT_PROJECT: Final = 243_704  # projects from this id on ignore a clock skew below a minute
 _DEVICE_NAMESPACE: Final = uuid.UUID("6f6ba1d0-6a0c-5b6e-9f57-b4c2b8b27d11")
@@ -178,7 +177,7 @@ def built_ins(event: Event) -> dict[str, object]:
 def limited_groups(groups: Mapping[str, object]) -> dict[str, list[object]]:
     """Return groups as lists: at most five types and ten values, the rest is silently left out."""
     kept: dict[str, list[object]] = {}
-    left = _MAX_GROUPS
+    left = MAX_GROUPS
     for group_type, sent in list(groups.items())[:_MAX_GROUP_TYPES]:
         values = (sent if isinstance(sent, list) else [sent])[:left]
         left -= len(values)
