@@ -101,7 +101,8 @@ def vendors(session: nox.Session) -> None:
         environment["VENDOR_NODE"] = str(folder)
     else:
         session.warn("npm could not install the SDKs for node; their tests are skipped")
-    session.run("pytest", "tests/vendors", *session.posargs, env=environment)
+    # Most of it is waiting: for SDKs that wait, as they would at Amplitude.
+    session.run("pytest", "tests/vendors", "-n", "auto", *session.posargs, env=environment)
 
 
 def fetch_node_sdks(session: nox.Session, folder: Path, environment: dict[str, str]) -> bool:

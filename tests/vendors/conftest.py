@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-LINES: pytest.StashKey[list[str]] = pytest.StashKey()
+PROPERTY = "events of an SDK"
 
 
 class Counted(Protocol):
@@ -20,18 +20,18 @@ class Counted(Protocol):
 
 
 @pytest.fixture
-def counted(request: pytest.FixtureRequest) -> Counted:
-    lines = request.config.stash.setdefault(LINES, [])
-
+def counted(record_property: Callable[[str, object], None]) -> Counted:
     def note(sdk: str, run: str, numbers: Mapping[str, int]) -> None:
-        lines.append(f"{sdk}, {run}: {', '.join(f'{number} {name}' for name, number in numbers.items())}")
+        record_property(PROPERTY, f"{sdk}, {run}: {', '.join(f'{number} {name}' for name, number in numbers.items())}")
 
     return note
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    lines = config.stash.get(LINES, [])
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    # Properties of reports come from other processes, too.
+    reports = (*terminalreporter.stats.get("passed", ()), *terminalreporter.stats.get("failed", ()))
+    lines = [value for report in reports if report.when == "call" for name, value in report.user_properties if name == PROPERTY]
     if lines:
         terminalreporter.section("events of Amplitude's own SDKs")
         for line in lines:
-            terminalreporter.line(line)
+            terminalreporter.line(str(line))

@@ -51,14 +51,18 @@ def box() -> Iterator[Sandbox]:
 
 def run(sdk: str, box: Sandbox, *, count: int = COUNT, min_id_length: int = 5) -> Any:
     """Run an SDK's program, and return what it printed last."""
+    # Node looks for packages from where the program is.
+    program = Path(NODE) / f"sdk_node_{os.getpid()}.cjs"
     if sdk == "python":
         command = [sys.executable, str(HERE / "sdk_python.py"), f"{box.url}/2/httpapi", str(count), str(min_id_length)]
     else:
-        # Node looks for packages from where the program is.
-        program = shutil.copy(HERE / "sdk_node.cjs", Path(NODE) / "sdk_node.cjs")
+        shutil.copy(HERE / "sdk_node.cjs", program)
         command = ["node", str(program), sdk, box.url, str(count)]
     clean = {name: value for name, value in os.environ.items() if not name.startswith("AMPLITUDE_")}
-    ran = subprocess.run(command, env=clean, capture_output=True, text=True, timeout=90, check=False)
+    try:
+        ran = subprocess.run(command, env=clean, capture_output=True, text=True, timeout=90, check=False)
+    finally:
+        program.unlink(missing_ok=True)
     assert ran.returncode == 0, ran.stderr[-3000:]
     return json.loads(ran.stdout.strip().splitlines()[-1])
 
