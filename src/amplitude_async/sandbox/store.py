@@ -33,10 +33,13 @@ OF_USERS: Final = "User"
 PLANNED_EVENTS: Final = "plan.events"
 DEDUP_SECONDS: Final = 7 * 24 * 3600  # an insert_id is remembered for seven days
 _UPDATING: Final = frozenset({"user_properties", "paying", *rows.BUILT_INS})  # what an update of a user's properties has
-_ASKED_AT_ONCE: Final = 500  # parameters of a statement; older SQLite takes 999
 _HOUR_US: Final = 3_600_000_000
 
-_SEEN: Final = "SELECT insert_id, device_id FROM inserts WHERE seen > ? AND insert_id IN"
+# Statements for so many insert_ids at once, of which one that is not needed is null; older SQLite takes 999 parameters.
+_SEEN: Final = {
+    size: "SELECT insert_id, device_id FROM inserts WHERE seen > ? AND insert_id IN (" + ",".join("?" * size) + ")"  # noqa: S608 - question marks; values are parameters
+    for size in (1, 25, 500)
+}
 _STORED: Final = (
     "INSERT INTO events (event_type, amplitude_id, event_us, upload_hour, session_id, revenue, row) VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
@@ -223,10 +226,10 @@ class Store:
         sent = [event["insert_id"] for event in events if event.get("insert_id")]
         oldest = stamp.uploaded.timestamp() - DEDUP_SECONDS
         found: set[tuple[str, str]] = set()
-        for place in range(0, len(sent), _ASKED_AT_ONCE):
-            part = sent[place : place + _ASKED_AT_ONCE]
-            marks = ",".join("?" * len(part))
-            found.update(self._database.execute(f"{_SEEN} ({marks})", (oldest, *part)))
+        for place in range(0, len(sent), max(_SEEN)):
+            part = sent[place : place + max(_SEEN)]
+            size, statement = next(each for each in _SEEN.items() if each[0] >= len(part))
+            found.update(self._database.execute(statement, (oldest, *part, *[None] * (size - len(part)))))
         return found
 
     def _take(self, event: Event, arrival: _Arriving) -> None:
