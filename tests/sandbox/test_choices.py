@@ -109,3 +109,13 @@ def test_groups_beyond_ten_values_are_left_out(http: httpx.Client) -> None:
 def test_what_was_replaced_is_not_there(http: httpx.Client, path: str) -> None:
     """It is a path like any that is unknown."""
     assert http.post(path, json={}).status_code in {400, 404}
+
+
+def test_names_may_have_line_breaks_and_slashes(http: httpx.Client) -> None:
+    """Whatever a property is called, its API answers for it."""
+    http.post("/api/2/taxonomy/user-property", data={"user_property": "two\nlines/2"})
+    answer = http.get("/api/2/taxonomy/user-property/gp%3Atwo%0Alines%2F2")
+    assert answer.json()["data"]["user_property"] == "gp:two\nlines/2"
+    missing = http.get("/scim/1/Groups/a%0Ab", headers={"authorization": "Bearer sandbox"}, auth=None)
+    assert (missing.status_code, missing.json()["detail"]) == (404, "Group a\nb not found")
+    assert http.get("/storage/replays/2/0/a%0Ab", auth=None).status_code == 403

@@ -10,6 +10,7 @@ import base64
 import binascii
 import hmac
 import ipaddress
+import re
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ from amplitude_async.sandbox.store import Store
 from amplitude_async.sandbox.watching import Watch
 
 if TYPE_CHECKING:
+    from starlette.routing import Route
+
     from amplitude_async.sandbox.faults import Faults
 
 P = ParamSpec("P")
@@ -87,6 +90,12 @@ def parameters_of(request: Request) -> dict[str, list[str]]:
     for key, value in request.query_params.multi_items():
         found.setdefault(key, []).append(value)
     return found
+
+
+def to_the_end(route: Route) -> Route:
+    """Let the rest of a path be any text: what SDKs name may have line breaks in it."""
+    route.path_regex = re.compile(route.path_regex.pattern, re.DOTALL)
+    return route
 
 
 def is_loopback(host: str) -> bool:
