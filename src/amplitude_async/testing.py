@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Clock", "TrackedEvents"]
 
-INSTALL: Final = "the sandbox needs an extra: pip install 'amplitude-async[sandbox]'"
 INI: Final = "amplitude_block_network"
 MARK: Final = "amplitude_network"
 _LOOK_EVERY: Final = 0.005
@@ -94,7 +93,7 @@ class TrackedEvents(Sequence[dict[str, Any]]):
 
     def __repr__(self) -> str:
         lines = [_line(event) for event in self._read()]
-        return "\n".join([f"{len(lines)} tracked events", *(f"  {index}: {line}" for index, line in enumerate(lines))])
+        return "\n".join([f"{len(lines)} tracked events", *_numbered(lines)])
 
     @property
     def types(self) -> list[str]:
@@ -121,6 +120,10 @@ class TrackedEvents(Sequence[dict[str, Any]]):
             message = f"{count} events were waited for, within {timeout:g} s came {self!r}"
             raise AssertionError(message)
         return found
+
+
+def _numbered(lines: list[str]) -> list[str]:
+    return [f"  {index}: {line}" for index, line in enumerate(lines)]
 
 
 def _line(event: dict[str, Any]) -> str:
@@ -177,13 +180,25 @@ def _client(box: Sandbox, clock: Clock) -> AsyncAmplitude:
     return AsyncAmplitude(**box.credentials, backoff=Backoff(clock=clock.monotonic, sleep=clock.sleep))
 
 
+def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
+    """Say what was tracked, one line an event, where that is compared with something else."""
+    if op != "==" or not isinstance(left, TrackedEvents):
+        return None
+    expected = list(right) if isinstance(right, Sequence) and not isinstance(right, str) else [right]
+    wanted = [_line(each) if isinstance(each, dict) else repr(each) for each in expected]
+    return ["what was tracked is not what was expected", *repr(left).splitlines(), f"{len(wanted)} expected", *_numbered(wanted)]
+
+
 @pytest.fixture(scope="session")
 def _amplitude_running_sandbox() -> Iterator[tuple[Sandbox, _Hands]]:
     """One server for the session; its clock is that of the test that runs."""
+    missing = ""
     try:
         from amplitude_async.sandbox import Sandbox  # noqa: PLC0415 - loaded where a test asks for it
-    except ImportError:
-        pytest.fail(INSTALL, pytrace=False)
+    except ImportError as error:
+        missing = str(error)
+    if missing:
+        pytest.fail(missing, pytrace=False)
     hands = _Hands()
     with Sandbox(clock=hands) as box:
         yield box, hands

@@ -158,6 +158,35 @@ INGESTION = [
         },
         limits=Limits(v2_events_per_second=1, window_s=1.0),
     ),
+    # Of a whole project. The limit is at https://amplitude.com/docs/sdks/sdk-debugging, the body is the sandbox's choice.
+    Row(
+        call=upload(ADA, DEVICE),
+        status=429,
+        body={
+            "code": 429,
+            "error": THROTTLED,
+            "eps_threshold": 3,
+            "throttled_devices": {},
+            "throttled_users": {},
+            "throttled_events": [0, 1],
+        },
+        before=(upload(ADA), upload(DEVICE)),
+        limits=Limits(v2_project_events_per_second=3, window_s=1.0),
+    ),
+    Row(
+        call=upload(ADA, DEVICE, path="/batch"),
+        status=429,
+        body={
+            "code": 429,
+            "error": THROTTLED,
+            "eps_threshold": 1,
+            "throttled_devices": {},
+            "throttled_users": {},
+            "throttled_events": [0, 1],
+        },
+        before=(upload(ADA), upload(DEVICE, path="/batch")),
+        limits=Limits(batch_project_events_per_second=1, window_s=2.0),
+    ),
     # https://amplitude.com/docs/apis/analytics/batch-event-upload
     Row(
         call=upload(*[ADA] * 3, {**ADA, "user_id": "bob@example.org"}, path="/batch"),
@@ -173,7 +202,7 @@ INGESTION = [
             "throttled_events": [0, 1, 2],
         },
         before=(upload(ADA, ADA, path="/batch"),),
-        limits=Limits(batch_events_per_second=1000, batch_daily_quota=4),
+        limits=Limits(batch_daily_quota=4),
     ),
     Row(
         call=upload({**DEVICE, "user_id": "ada@example.org"}, *[DEVICE] * 2, path="/batch"),
@@ -228,6 +257,31 @@ INGESTION = [
         ),
         status=400,
         body="invalid_event: group_properties",
+    ),
+    Row(
+        call=upload({**ADA, "event_type": "$identify", "groups": {"org": [str(number) for number in range(11)]}}),
+        status=400,
+        body={},
+        strict=True,
+    ),
+    Row(
+        call=(
+            "POST",
+            "/groupidentify",
+            {
+                "data": {
+                    "api_key": "sandbox",
+                    "identification": json.dumps(
+                        [
+                            {"group_type": "o", "group_value": "v", "group_properties": {str(n): 1 for n in range(1000)}},
+                            {"group_type": "o", "group_value": "w", "group_properties": {"$set": {str(n): 1 for n in range(25)}}},
+                        ]
+                    ),
+                }
+            },
+        ),
+        status=413,
+        body={"code": 413, "error": "Payload too large"},
     ),
     Row(call=("POST", "/groupidentify", {"data": {"api_key": "other"}}), status=400, body="invalid_api_key"),
     Row(call=("POST", "/usermap", {"data": {"api_key": "other"}}), status=400, body="invalid_api_key"),
@@ -304,6 +358,13 @@ QUERIES = [
         call=get("/api/2/export", start="20250501T12", end="20260501T12"),
         status=400,
         body=envelope(400, "The range exceeds 365 days"),
+    ),
+    Row(
+        call=get("/api/2/export", **HOUR),
+        status=400,
+        body=envelope(400, "The export exceeds 600 bytes"),
+        before=(upload(ADA),),
+        limits=Limits(export_bytes=600),
     ),
     # https://amplitude.com/docs/apis/analytics/event-streaming-metrics-summary
     Row(

@@ -161,6 +161,68 @@ def test_a_user_and_a_chart_are_shown(browser: Any, box: Sandbox) -> None:
     assert browser.get_log("browser") == []
 
 
+MARKUP = '<img src=x onerror="document.title=1"><script>document.title=2</script>'
+
+
+def test_what_was_sent_is_text_to_the_page(browser: Any, box: Sandbox) -> None:
+    """Markup in types, ids, names and values of properties, and in reasons, is shown as it is, and nothing of it is done."""
+    properties = {MARKUP: MARKUP, "list": [MARKUP]}
+    sent = {"event_type": MARKUP, "user_id": MARKUP, "platform": MARKUP, "event_properties": properties, "user_properties": properties}
+    upload(box, sent)
+    upload(box, {**sent, "time": MARKUP})
+    opened(browser, box)
+    until(lambda: len(texts(browser)) == 2, 5)
+    browser.execute_script("for (const each of document.querySelectorAll('#events details')) each.open = true")
+    browser.find_element("css selector", "#events .open").click()
+    until(lambda: MARKUP in browser.find_element("id", "profile").text, 5)
+    until(lambda: browser.find_elements("css selector", "#event option"), 5)
+    browser.find_element("css selector", "#segment button").click()
+    until(lambda: MARKUP in browser.find_element("id", "plot").text, 5)
+    assert sum(MARKUP.replace('"', '\\"') in shown.text for shown in browser.find_elements("css selector", "#events pre")) == 2
+    assert browser.title == "Amplitude sandbox"
+    assert browser.find_elements("css selector", "body img, main script") == []
+    assert browser.get_log("browser") == []
+
+
+def test_it_fits_a_narrow_window(browser: Any, box: Sandbox) -> None:
+    """400 pixels are enough for everything there is, however long its words: nothing has to be scrolled sideways."""
+    long = "x" * 300
+    upload(
+        box, {"event_type": long, "user_id": long, "event_properties": {long: long}, "user_properties": {long: long, "plan": "pro"}}
+    )
+    upload(box, {"event_type": "purchase", "user_id": long, "time": "soon"})
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride", {"width": 400, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    )
+    try:
+        opened(browser, box)
+        until(lambda: len(texts(browser)) == 2, 5)
+        browser.execute_script("for (const each of document.querySelectorAll('#events details')) each.open = true")
+        browser.find_element("css selector", "#events .open").click()
+        until(lambda: "pro" in browser.find_element("id", "profile").text, 5)
+        until(lambda: browser.find_elements("css selector", "#event option"), 5)
+        browser.find_element("css selector", "#segment button").click()
+        until(lambda: browser.find_elements("css selector", "#plot rect"), 5)
+        wide, shown = browser.execute_script("return [document.documentElement.scrollWidth, document.documentElement.clientWidth]")
+        assert wide <= shown <= 400
+        if os.environ.get("AMPLITUDE_ASYNC_LOOK"):
+            browser.save_screenshot(os.environ["AMPLITUDE_ASYNC_LOOK"])
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_it_keeps_up_with_many_events(browser: Any, box: Sandbox) -> None:
+    """Of 5,000 events that stream in, all are counted, and the latest 500 are in the list, the very latest on top."""
+    opened(browser, box)
+    for first in range(0, 5000, 500):
+        upload(box, *({"event_type": f"click {number}", "user_id": f"user-{number % 40:05}"} for number in range(first, first + 500)))
+    until(lambda: "5,000 accepted" in browser.find_element("id", "counts").text, 10)
+    until(lambda: browser.find_element("css selector", "#events .type").text == "click 4999", 10)
+    assert len(browser.find_elements("css selector", "#events > li")) == 500
+    assert browser.find_element("css selector", "#events > li:last-child .type").text == "click 4500"
+    assert browser.get_log("browser") == []
+
+
 def test_it_connects_again_when_the_sandbox_was_gone(browser: Any, box: Sandbox) -> None:
     """A page that stays open goes on by itself, and nothing is shown twice."""
     opened(browser, box)

@@ -80,3 +80,25 @@ def test_it_refuses_a_world_of_nobody() -> None:
         output, _ = process.communicate(timeout=20)
     assert process.returncode == 2
     assert "users must be a whole number" in output
+
+
+def test_without_its_packages_it_says_how_to_install_them() -> None:
+    """One line names the extra, also to whoever imports it."""
+    without = "import sys; sys.modules['uvicorn'] = None; "
+    ran = subprocess.run(
+        [sys.executable, "-c", f"{without}from amplitude_async.sandbox.__main__ import main; sys.exit(main([]))"],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    line = "The sandbox needs packages that are not installed: pip install 'amplitude-async[sandbox]'"
+    assert (ran.returncode, ran.stderr.strip()) == (2, f"cannot start the sandbox: {line}")
+    imported = subprocess.run(
+        [sys.executable, "-c", f"{without}from amplitude_async.sandbox import Sandbox"],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert imported.stderr.strip().splitlines()[-1] == f"ModuleNotFoundError: {line}"

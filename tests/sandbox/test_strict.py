@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
-from amplitude_async.sandbox import Sandbox
+from amplitude_async.sandbox import Limits, Sandbox
 
 from .conftest import NOON, Clock
 from .test_uploads import GOOD, exported, upload
@@ -102,6 +104,69 @@ def test_properties_that_are_not_synced_stay_with_their_event(strict: httpx.Clie
         {"backfilled": True},
         {"plan": "pro"},
     ]
+
+
+def test_properties_that_are_updated_too_often_stay_as_they_are(clock: Clock) -> None:
+    """Beyond the updates that a user has in an hour events are taken as ever, and change nothing about the user, until the hour is over."""
+
+    def set_to(number: int) -> dict[str, Any]:
+        return {**GOOD, "user_properties": {"number": number}}
+
+    with (
+        Sandbox(limits=Limits(user_updates_per_hour=2), clock=clock) as box,
+        httpx.Client(verify=False, base_url=box.url, auth=("sandbox", "sandbox"), trust_env=False) as http,
+    ):
+        identify = {"user_id": GOOD["user_id"], "user_properties": {"$set": {"plan": "pro"}}}
+        http.post("/identify", data={"api_key": "sandbox", "identification": json.dumps(identify)}).raise_for_status()
+        upload(http, [GOOD, set_to(1), GOOD, set_to(2), {**set_to(3), "user_id": "bob@example.org"}])
+        clock.now += 3600
+        upload(http, [set_to(4)])
+        found = [(row["user_properties"], row["data"]["user_properties_updated"]) for row in exported(http, "ada@example.org")]
+        assert found == [
+            ({"plan": "pro"}, True),
+            ({"plan": "pro", "number": 1}, True),
+            ({"plan": "pro", "number": 1}, True),
+            ({"plan": "pro", "number": 1}, False),
+            ({"plan": "pro", "number": 4}, True),
+        ]
+        assert [row["user_properties"] for row in exported(http, "bob@example.org")] == [{"number": 3}]
+
+
+def test_a_strict_sandbox_takes_1800_updates_of_a_user_in_an_hour(strict: httpx.Client, clock: Clock) -> None:
+    """That is what Amplitude documents (https://amplitude.com/docs/apis/analytics/http-v2); the next one is lost."""
+    changes = [{"user_id": GOOD["user_id"], "user_properties": {"$add": {"visits": 1}}}] * 900
+    for change in (changes, changes, changes[:1]):
+        sent = strict.post("/identify", data={"api_key": "sandbox", "identification": json.dumps(change)})
+        assert sent.text == "success"
+        clock.now += 30  # or they were too many a second
+    upload(strict, [GOOD])
+    (row,) = exported(strict, "ada@example.org")
+    assert row["user_properties"] == {"visits": 1800}
+
+
+def test_uploads_of_a_project_are_refused_above_its_rate(clock: Clock) -> None:
+    """The limit is a mean over the window, a refused request counts for nothing, and V2 and Batch are counted apart."""
+    limits = Limits(v2_project_events_per_second=2, batch_project_events_per_second=1, window_s=2.0)
+    with (
+        Sandbox(limits=limits, clock=clock) as box,
+        httpx.Client(verify=False, base_url=box.url, auth=("sandbox", "sandbox"), trust_env=False) as http,
+    ):
+        assert upload(http, [GOOD] * 4).status_code == 200
+        assert upload(http, [GOOD]).status_code == 429
+        assert upload(http, [GOOD] * 3, "/batch").status_code == 429
+        assert upload(http, [GOOD] * 2, "/batch").status_code == 200
+        clock.now += 2
+        assert upload(http, [GOOD] * 4).status_code == 200
+
+
+def test_the_documented_limits_are_those_of_the_page() -> None:
+    """The table of the documentation has every limit of a strict sandbox, with its figure."""
+    page = Path(__file__).parents[2] / "docs" / "sandbox.md"
+    table = dict(re.findall(r"^\| `(\w+)` \| ([\d,]+) \|", page.read_text("utf-8"), re.MULTILINE))
+    strict, off = Limits.documented(), Limits()
+    limits = {name: getattr(strict, name) for name in Limits.__slots__ if getattr(strict, name) != getattr(off, name)}
+    assert limits.pop("cohort_job_looks") == 1  # how a job runs, no limit
+    assert {name: int(text.replace(",", "")) for name, text in table.items()} == limits
 
 
 def test_group_properties_change_by_group_identifies_alone(strict: httpx.Client) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from typing import Any
 
 import httpx
 import pytest
@@ -23,11 +24,11 @@ def upload(http: httpx.Client, events: object, path: str = "/2/httpapi", **extra
     return http.post(path, json={"api_key": "sandbox", "events": events, **extra})
 
 
-def exported(http: httpx.Client, user: str) -> list[dict[str, object]]:
+def exported(http: httpx.Client, user: str) -> list[dict[str, Any]]:
     """Return a user's raw rows, oldest first."""
     found = http.get("/api/2/usersearch", params={"user": user}).json()["matches"]
     params = {"user": found[0]["amplitude_id"], "direction": "earliest"}
-    rows: list[dict[str, object]] = http.get("/api/2/useractivity", params=params).json()["events"]
+    rows: list[dict[str, Any]] = http.get("/api/2/useractivity", params=params).json()["events"]
     return rows
 
 
@@ -148,6 +149,30 @@ def test_an_insert_id_counts_once_in_seven_days_per_device(http: httpx.Client, c
     clock.now += 8 * 24 * 3600
     upload(http, [event])
     assert len(exported(http, "ada@example.org")) == 3
+
+
+@pytest.mark.parametrize(("path", "expected"), [("/2/httpapi", 902), ("/batch", 901)])
+def test_a_request_is_looked_through_for_its_own_duplicates_too(http: httpx.Client, path: str, expected: int) -> None:
+    """In one large request an insert_id counts once, per device on V2; what an earlier request brought is known of all its events."""
+    events = [{**GOOD, "insert_id": f"i-{number}", "device_id": "device-1"} for number in range(900)]
+    upload(http, events[:700], path)
+    again = {**events[0], "device_id": "device-2"}
+    fresh = {**GOOD, "insert_id": "fresh", "device_id": "device-1"}
+    assert upload(http, [*events, fresh, fresh, again, again], path).json()["events_ingested"] == 904
+    assert len(exported(http, "ada@example.org")) == expected
+
+
+def test_an_event_sees_what_its_own_request_said_of_a_group(http: httpx.Client) -> None:
+    """Properties of a group are those that it has when the event is taken: after what came before it, and not what comes later."""
+    seen = {**GOOD, "groups": {"org": "Acme"}}
+
+    def change(size: int) -> dict[str, Any]:
+        return {**seen, "event_type": "$groupidentify", "group_properties": {"$set": {"size": size}}}
+
+    upload(http, [seen, change(1), seen, change(2)])
+    upload(http, [seen])
+    found = [row["group_properties"] for row in exported(http, "ada@example.org")]
+    assert found == [{}, {"org": {"Acme": {"size": 1}}}, {"org": {"Acme": {"size": 2}}}]
 
 
 def test_an_anonymous_user_takes_a_new_user_id_and_is_merged_into_a_known_one(http: httpx.Client) -> None:

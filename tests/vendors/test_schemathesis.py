@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from amplitude_async.sandbox import Sandbox
+from amplitude_async.sandbox import Limits, Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -151,9 +151,10 @@ def served(box: Sandbox, http: httpx.Client) -> dict[str, Any]:
     return described
 
 
-@pytest.fixture(scope="module")
-def box() -> Iterator[Sandbox]:
-    with Sandbox() as running:
+@pytest.fixture(params=[False, True], ids=["usual", "strict"])
+def box(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
+    """Run a sandbox, or a strict one without the limits of what is too much, which would soon answer everything."""
+    with Sandbox(strict=request.param, limits=Limits()) as running:
         yield running
 
 

@@ -6,7 +6,7 @@ importing this package must not start or load a server.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from amplitude_async.sandbox.box import Sandbox as Sandbox
@@ -14,12 +14,19 @@ if TYPE_CHECKING:
 
 __all__ = ["Limits", "Sandbox"]
 
+INSTALL: Final = "The sandbox needs packages that are not installed: pip install 'amplitude-async[sandbox]'"
+_EXTRA: Final = frozenset({"starlette", "uvicorn"})
+
 
 def __getattr__(name: str) -> object:
     """Load a public name when it is first asked for."""
     if name == "Sandbox":
-        from amplitude_async.sandbox.box import Sandbox  # noqa: PLC0415 - the web framework loads on first use
-
+        try:
+            from amplitude_async.sandbox.box import Sandbox  # noqa: PLC0415 - the web framework loads on first use
+        except ModuleNotFoundError as missing:
+            if (missing.name or "").partition(".")[0] not in _EXTRA:
+                raise
+            raise ModuleNotFoundError(INSTALL, name=missing.name) from None
         return Sandbox
     if name == "Limits":
         from amplitude_async.sandbox.limits import Limits  # noqa: PLC0415 - the web framework loads on first use

@@ -24,6 +24,7 @@ from amplitude_async.sandbox.desk import Desk, Keys, is_loopback
 from amplitude_async.sandbox.faults import Faults
 from amplitude_async.sandbox.limits import Limits
 from amplitude_async.sandbox.mischief import Mischief, Wires
+from amplitude_async.sandbox.origins import AnyOrigin
 from amplitude_async.sandbox.periods import Zone
 from amplitude_async.sandbox.server import Service
 
@@ -343,7 +344,7 @@ class Sandbox:
         listening = threading.Event()
         wires = Wires()
         config = _Config(
-            Mischief(Service(desk).application(Control(desk, self.faults, self.token).routes()), self.faults, wires),
+            AnyOrigin(Mischief(Service(desk).application(Control(desk, self.faults, self.token).routes()), self.faults, wires)),
             log_config=None,
             access_log=False,
             lifespan="off",

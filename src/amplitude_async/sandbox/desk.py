@@ -10,6 +10,7 @@ import base64
 import binascii
 import hmac
 import ipaddress
+import re
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,13 +21,15 @@ from starlette.responses import Response, StreamingResponse
 
 from amplitude_async.sandbox import rows, rules
 from amplitude_async.sandbox.chores import Chores
-from amplitude_async.sandbox.limits import Limits, QueryLimits, UploadLimits, Window
+from amplitude_async.sandbox.limits import Limits, QueryLimits, UploadLimits, UserUpdates, Window
 from amplitude_async.sandbox.periods import Zone
 from amplitude_async.sandbox.signing import Signer
 from amplitude_async.sandbox.store import Store
 from amplitude_async.sandbox.watching import Watch
 
 if TYPE_CHECKING:
+    from starlette.routing import Route
+
     from amplitude_async.sandbox.faults import Faults
 
 P = ParamSpec("P")
@@ -89,6 +92,12 @@ def parameters_of(request: Request) -> dict[str, list[str]]:
     return found
 
 
+def to_the_end(route: Route) -> Route:
+    """Let the rest of a path be any text: what SDKs name may have line breaks in it."""
+    route.path_regex = re.compile(route.path_regex.pattern, re.DOTALL)
+    return route
+
+
 def is_loopback(host: str) -> bool:
     """Say whether a host is this machine alone."""
     try:
@@ -133,6 +142,7 @@ class Desk:
         try:
             self.store: Store = self._thread.submit(Store, store, project_id).result()
             self.store.after_ingest = self.after_ingest
+            self.store.updates = UserUpdates(limits.user_updates_per_hour)
         except BaseException:
             self._thread.shutdown()
             raise
@@ -159,6 +169,7 @@ class Desk:
 
     def _start_anew(self) -> None:
         self.store.wipe()
+        self.store.updates = UserUpdates(self.limits.user_updates_per_hour)
         self._windows.clear()
         self.chores.wake()
         self.uploads = UploadLimits(self.limits, self._faults.throttled, self._faults.silenced)

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, Final, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from amplitude_async.sandbox.store import Store
 
@@ -82,7 +82,7 @@ class _Archive:
         self._zip.close()
 
 
-def archive(store: Store, project_id: int, first_hour: int, last_hour: int) -> Iterator[bytes]:
+def archive(store: Store, project_id: int, first_hour: int, last_hour: int) -> Generator[bytes]:
     """Yield the archive of the hours (inclusive, since the epoch) in pieces; nothing at all when they are empty.
 
     To be advanced in the store's own thread. Rows stored after the first piece was asked for are left out.

@@ -1,7 +1,8 @@
 """What Amplitude would refuse for being too much or too soon: off by default, all on in a strict sandbox.
 
 Pure but for the counters it keeps; the clock is an argument. Figures from
-https://amplitude.com/docs/apis/analytics/http-v2, .../batch-event-upload and .../dashboard-rest.
+https://amplitude.com/docs/apis/analytics/http-v2, .../batch-event-upload, .../export and .../dashboard-rest, those of a whole
+project's uploads from https://amplitude.com/docs/sdks/sdk-debugging.
 """
 
 from __future__ import annotations
@@ -19,12 +20,19 @@ if TYPE_CHECKING:
 HOUR: Final = 3600.0
 FIVE_MINUTES: Final = 300.0
 DAY_HOURS: Final = 24
-_USUAL_THRESHOLD: Final = 30
+_V2_THRESHOLD: Final = 30  # of a user or a device, in events/s
+_BATCH_THRESHOLD: Final = 1000
+_FOUR_GB: Final = 4 << 30  # of the archive; whether Amplitude's 4 GB are binary, and of what, is not documented
+_THROTTLED: Final = "Too many requests for some devices and users"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """The limits in force; None switches one off. Rates are means over ``window_s`` seconds.
+
+    ``v2_events_per_second`` and ``batch_events_per_second`` are those of each user and each device, the two with ``project`` in their
+    names those of all uploads together. Events beyond a user's ``user_updates_per_hour`` are taken, but change nothing about the user.
+    An export of more than ``export_bytes`` is refused.
 
     A cohort's download is done ``cohort_job_s`` seconds after it was asked for, and not before ``cohort_job_looks`` looks found it
     running: at once, unless you ask for more; a strict sandbox's after one look. With more than ``cohort_inline_rows`` rows its file
@@ -33,14 +41,18 @@ class Limits:
 
     v2_events_per_second: int | None = None
     batch_events_per_second: int | None = None
+    v2_project_events_per_second: int | None = None
+    batch_project_events_per_second: int | None = None
     window_s: float = 30.0
     batch_daily_quota: int | None = None
+    user_updates_per_hour: int | None = None
     cost_per_five_minutes: int | None = None
     cost_per_hour: int | None = None
     queries_in_flight: int | None = None
     lookups_in_flight: int | None = None
     lookups_per_hour: int | None = None
     export_delay_s: float = 0.0
+    export_bytes: int | None = None
     cohort_requests_per_minute: int | None = None
     cohort_requests_per_ten_minutes: int | None = None
     cohort_requests_per_month: int | None = None
@@ -54,15 +66,19 @@ class Limits:
     def documented(cls) -> Limits:
         """Return what Amplitude documents."""
         return cls(
-            v2_events_per_second=30,
-            batch_events_per_second=1000,
+            v2_events_per_second=_V2_THRESHOLD,
+            batch_events_per_second=_BATCH_THRESHOLD,
+            v2_project_events_per_second=50_000,
+            batch_project_events_per_second=100_000,
             batch_daily_quota=500_000,
+            user_updates_per_hour=1800,
             cost_per_five_minutes=1000,
             cost_per_hour=108_000,
             queries_in_flight=5,
             lookups_in_flight=10,
             lookups_per_hour=360,
             export_delay_s=2 * HOUR,
+            export_bytes=_FOUR_GB,
             cohort_requests_per_minute=4,
             cohort_requests_per_ten_minutes=60,
             cohort_requests_per_month=500,
@@ -112,14 +128,41 @@ class UploadLimits:
         self._silenced = silenced
         self._rates: dict[tuple[str, str, str], Window] = {}
         self._days: dict[tuple[str, str], Counter[int]] = {}
+        self._project: dict[str, Window] = {}
 
     def admit(self, events: list[Event], endpoint: Endpoint, now: float) -> None:
         """Count a checked request, or refuse it naming what is silenced (400) or too fast (429), and which events are concerned."""
-        threshold = self._limits.v2_events_per_second if endpoint.dedup_by_device else self._limits.batch_events_per_second
+        of_id, of_project = self._thresholds(endpoint)
+        quota = None if endpoint.dedup_by_device else self._limits.batch_daily_quota
         forced, silenced = self._throttled(), self._silenced()
-        if threshold is None and not forced and not silenced:
-            return
-        counts = Counter(pair for event in events for pair in _ids(event))
+        is_counted = of_id is not None or quota is not None
+        counts = Counter(pair for event in events for pair in _ids(event)) if is_counted or forced or silenced else Counter()
+        if counts:
+            self._look_at_each(events, counts, endpoint, now, of_id)
+        if of_project is not None:
+            together = self._project.setdefault(endpoint.path, Window(self._limits.window_s))
+            if together.total(now) + len(events) > of_project * self._limits.window_s:
+                # The body is not documented: it is that of the other 429, without a user or a device, and with every event.
+                nobody: dict[str, dict[str, int]] = {"throttled_devices": {}, "throttled_users": {}}
+                raise refusal(429, _THROTTLED, eps_threshold=of_project, **nobody, throttled_events=list(range(len(events))))
+            together.add(now, len(events))
+        for (kind, value), count in counts.items() if is_counted else ():
+            self._rate(endpoint, kind, value).add(now, count)
+            if quota is not None:
+                self._days.setdefault((kind, value), Counter())[int(now // HOUR)] += count
+
+    def _thresholds(self, endpoint: Endpoint) -> tuple[int | None, int | None]:
+        """Return how many events a second each user and device, and the whole project, may send."""
+        limits = self._limits
+        if endpoint.dedup_by_device:
+            return limits.v2_events_per_second, limits.v2_project_events_per_second
+        return limits.batch_events_per_second, limits.batch_project_events_per_second
+
+    def _look_at_each(
+        self, events: list[Event], counts: Counter[tuple[str, str]], endpoint: Endpoint, now: float, threshold: int | None
+    ) -> None:
+        forced, silenced = self._throttled(), self._silenced()
+        shown = threshold or (_V2_THRESHOLD if endpoint.dedup_by_device else _BATCH_THRESHOLD)
         rates = {
             (kind, value): (self._rate(endpoint, kind, value).total(now) + count) / self._limits.window_s
             for (kind, value), count in counts.items()
@@ -132,7 +175,7 @@ class UploadLimits:
             raise refusal(
                 400,
                 "Events silenced for device_id",
-                eps_threshold=threshold or _USUAL_THRESHOLD,
+                eps_threshold=shown,
                 exceeded_daily_quota_devices=_of_kind("device_id", exceeded),
                 silenced_devices=sorted({str(events[index]["device_id"]) for index in muted}),
                 silenced_events=muted,
@@ -141,7 +184,7 @@ class UploadLimits:
             )
         if slow_down or exceeded:
             body: dict[str, object] = {
-                "eps_threshold": threshold or _USUAL_THRESHOLD,
+                "eps_threshold": shown,
                 "throttled_devices": _of_kind("device_id", {pair: -int(-r // 1) for pair, r in slow_down.items()}),
                 "throttled_users": _of_kind("user_id", {pair: -int(-r // 1) for pair, r in slow_down.items()}),
             }
@@ -149,11 +192,7 @@ class UploadLimits:
                 body["exceeded_daily_quota_users"] = _of_kind("user_id", exceeded)
                 body["exceeded_daily_quota_devices"] = _of_kind("device_id", exceeded)
             body["throttled_events"] = _concerned(events, {*slow_down, *exceeded})
-            raise refusal(429, "Too many requests for some devices and users", **body)
-        for (kind, value), count in counts.items():
-            self._rate(endpoint, kind, value).add(now, count)
-            if not endpoint.dedup_by_device:
-                self._days.setdefault((kind, value), Counter())[int(now // HOUR)] += count
+            raise refusal(429, _THROTTLED, **body)
 
     def _rate(self, endpoint: Endpoint, kind: str, value: str) -> Window:
         return self._rates.setdefault((endpoint.path, kind, value), Window(self._limits.window_s))
@@ -184,6 +223,29 @@ def _concerned(events: list[Event], pairs: Iterable[tuple[str, str]]) -> list[in
 
 def _of_kind(kind: str, found: dict[tuple[str, str], int]) -> dict[str, int]:
     return {value: number for (each, value), number in found.items() if each == kind}
+
+
+class UserUpdates:
+    """How often the properties of each user were updated within the last hour."""
+
+    def __init__(self, most: int | None = None) -> None:
+        """Start with none.
+
+        Args:
+            most: How many updates are taken; None takes all, and counts none.
+        """
+        self._most = most
+        self._hours: dict[int, Window] = {}
+
+    def takes(self, amplitude_id: int, now: float) -> bool:
+        """Count one more update of a user, or say that it is one too many."""
+        if self._most is None:
+            return True
+        hour = self._hours.setdefault(amplitude_id, Window(HOUR))
+        if hour.total(now) >= self._most:
+            return False
+        hour.add(now, 1)
+        return True
 
 
 class QueryLimits:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Mapping
 
-_MAX_HELD: Final = 50_000  # users, and ids of theirs, in memory between transactions
+_MAX_HELD: Final = 50_000  # users, ids of theirs, and groups, in memory between transactions
 _FIRST_AMPLITUDE_ID: Final = 1_610_447_000_001  # real ones exceed 32 bits too
 
 SCHEMA: Final = """
@@ -70,6 +70,7 @@ class People:
         self._known: dict[int, User] = {}
         self._ids_of_users: dict[str, int] = {}
         self._ids_of_devices: dict[str, int] = {}
+        self._groups: dict[tuple[str, str], dict[str, object]] = {}
 
     def resolve(self, user_id: str | None, device_id: str) -> User:
         """Return the user of an upload, made or merged as the rules say, and tie the device to them."""
@@ -186,10 +187,12 @@ class People:
 
     def forget(self, *, is_sound: bool = True) -> None:
         """Drop what is held in memory, once that is much, or when a transaction was taken back: the database has the truth."""
-        if not is_sound or len(self._known) + len(self._ids_of_users) + len(self._ids_of_devices) > _MAX_HELD:
+        held = len(self._known) + len(self._ids_of_users) + len(self._ids_of_devices) + len(self._groups)
+        if not is_sound or held > _MAX_HELD:
             self._known.clear()
             self._ids_of_users.clear()
             self._ids_of_devices.clear()
+            self._groups.clear()
 
     def canonical(self) -> dict[int, int]:
         """Return every Amplitude ID that anybody has, with the one that it stands for after merges."""
@@ -252,15 +255,17 @@ class People:
         return [row[0] for row in found]
 
     def _group(self, group_type: str, value: str) -> dict[str, object]:
-        found = self._database.execute(
-            "SELECT properties FROM group_state WHERE group_type = ? AND group_value = ?", (group_type, value)
-        ).fetchone()
-        stored: dict[str, object] = {} if found is None else json.loads(found[0])
-        return stored
+        known = self._groups.get((group_type, value))
+        if known is None:
+            found = self._database.execute(
+                "SELECT properties FROM group_state WHERE group_type = ? AND group_value = ?", (group_type, value)
+            ).fetchone()
+            known = self._groups[group_type, value] = {} if found is None else json.loads(found[0])
+        return known
 
     def change_group(self, group_type: str, value: str, change: Mapping[str, object]) -> None:
         """Apply properties or operations to a group."""
-        changed = apply(self._group(group_type, value), change, GROUP_OPERATIONS)
+        changed = self._groups[group_type, value] = apply(self._group(group_type, value), change, GROUP_OPERATIONS)
         self._database.execute(
             "INSERT INTO group_state VALUES (?, ?, ?) "
             "ON CONFLICT (group_type, group_value) DO UPDATE SET properties = excluded.properties",

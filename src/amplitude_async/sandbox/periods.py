@@ -25,13 +25,14 @@ DAY_US: Final = 24 * HOUR_US
 LONGEST_RANGE: Final = {DAY: 365, WEEK: 3660, MONTH: 3660, HOUR: 7, FIVE_MINUTES: 2}
 DATE_INTERVALS: Final = (DAY, WEEK, MONTH)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
 # Not strftime's: that one speaks the language of the host program.
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 def microseconds(instant: datetime) -> int:
     """Return an aware instant as microseconds since the epoch."""
-    return (instant - _EPOCH) // timedelta(microseconds=1)
+    return (instant - _EPOCH) // _MICROSECOND
 
 
 def epoch_us(seconds: float) -> int:

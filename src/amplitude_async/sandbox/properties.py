@@ -24,6 +24,7 @@ USER_OPERATIONS = (
     "$postInsert",
     "$remove",
 )
+OPERATION_NAMES = frozenset(USER_OPERATIONS)
 GROUP_OPERATIONS = ("$unset", "$set", "$setOnce", "$add", "$append", "$prepend")
 
 
@@ -33,9 +34,9 @@ def problem(change: Properties, operations: tuple[str, ...] = USER_OPERATIONS) -
     Operations and plain keys may not be mixed, an operation outside ``operations`` is unknown, and the value of
     each operation but ``$clearAll`` is a mapping.
     """
-    used = [key for key in change if key in USER_OPERATIONS]
-    if not used:
+    if OPERATION_NAMES.isdisjoint(change):
         return None
+    used = [key for key in change if key in OPERATION_NAMES]
     if len(used) != len(change):
         return "operations and plain properties are mixed"
     for name in used:
@@ -53,7 +54,7 @@ def apply(stored: Properties, change: Properties, operations: tuple[str, ...] = 
     appended to becomes a list of one first.
     """
     result = dict(stored)
-    if not any(key in USER_OPERATIONS for key in change):
+    if OPERATION_NAMES.isdisjoint(change):
         result.update(change)
         return result
     for name in operations:

@@ -17,14 +17,13 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from amplitude_async.sandbox.language import language_name
-from amplitude_async.sandbox.rules import Event, is_number
+from amplitude_async.sandbox.rules import MAX_GROUPS, Event, is_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LONGEST_TEXT: Final = 1024  # longer strings are cut, not refused
 _MAX_GROUP_TYPES: Final = 5
-_MAX_GROUPS: Final = 10
 _SKEW: Final = timedelta(seconds=60)
 _FIRST_TOLERANT_PROJECT: Final = 243_704  # projects from this id on ignore a clock skew below a minute
 _DEVICE_NAMESPACE: Final = uuid.UUID("6f6ba1d0-6a0c-5b6e-9f57-b4c2b8b27d11")
@@ -47,6 +46,7 @@ BUILT_INS: Final = {
     "start_version": "start_version",
 }
 _ENCODER: Final = msgspec.json.Encoder()
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TIMESTAMP_LENGTH: Final = len("2026-05-01 07:14:03.250000")
 _REVENUE: Final = {
     "revenue": "$revenue",
@@ -82,7 +82,7 @@ class Person:
     group_properties: Mapping[str, object]
     groups: Mapping[str, list[object]]
     paying: bool
-    synced: bool = True
+    updated: bool = True
 
 
 def arrival(*, received_s: float, client_upload_time: str | None, path: str, project_id: int) -> Arrival:
@@ -117,7 +117,7 @@ def event_instants(event: Event, stamp: Arrival) -> tuple[datetime, datetime]:
     sent = event.get("time")
     if not isinstance(sent, int | float):
         return stamp.received, stamp.received
-    client = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=int(sent))
+    client = _EPOCH + timedelta(milliseconds=int(sent))
     skew = stamp.received - stamp.client_upload
     if abs(skew) < _SKEW and stamp.project_id >= _FIRST_TOLERANT_PROJECT:
         return client, client
@@ -132,6 +132,7 @@ def timestamp(instant: datetime) -> str:
     return instant.isoformat(" ", "microseconds")[:_TIMESTAMP_LENGTH]
 
 
+@lru_cache(maxsize=4096)
 def derived_device_id(project_id: int, user_id: str) -> str:
     """Return the device id that an event without one gets: a name-based UUID of project and user."""
     return str(uuid.uuid5(_DEVICE_NAMESPACE, f"{project_id}/{user_id}"))
@@ -143,19 +144,32 @@ def cut(value: object) -> object:
     Half of a surrogate pair, which JSON can spell but UTF-8 cannot, becomes the replacement character.
     """
     if isinstance(value, str):
-        short = value[:LONGEST_TEXT]
-        # ASCII has no surrogates, and most of what comes is ASCII.
-        return short if short.isascii() else short.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return _cut_text(value)
     if isinstance(value, list):
         return [cut(each) for each in value]
-    if isinstance(value, dict):
-        return {str(cut(key)): cut(each) for key, each in value.items()}
-    return value
+    return cut_object(value) if isinstance(value, dict) else value
+
+
+def cut_object(value: Mapping[str, object]) -> dict[str, object]:
+    """Cut the strings of an object, and its keys, as :func:`cut` does."""
+    found: dict[str, object] = {}
+    for key, each in value.items():
+        name = key if key.isascii() and len(key) <= LONGEST_TEXT else _cut_text(key)
+        if isinstance(each, str):
+            # ASCII has no surrogates, and most of what comes is ASCII and short.
+            found[name] = each if each.isascii() and len(each) <= LONGEST_TEXT else _cut_text(each)
+        else:
+            found[name] = cut(each) if isinstance(each, (dict, list)) else each
+    return found
+
+
+def _cut_text(text: str) -> str:
+    return text[:LONGEST_TEXT].encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def built_ins(event: Event) -> dict[str, object]:
     """Return the built-in user properties that an event or identification sets, by column."""
-    found = {column: event[sent] for sent, column in BUILT_INS.items() if sent in event}
+    found = {BUILT_INS[sent]: value for sent, value in event.items() if sent in BUILT_INS}
     language = found.get("language")
     return found | {"language": language_name(language)} if isinstance(language, str) else found
 
@@ -163,7 +177,7 @@ def built_ins(event: Event) -> dict[str, object]:
 def limited_groups(groups: Mapping[str, object]) -> dict[str, list[object]]:
     """Return groups as lists: at most five types and ten values, the rest is silently left out."""
     kept: dict[str, list[object]] = {}
-    left = _MAX_GROUPS
+    left = MAX_GROUPS
     for group_type, sent in list(groups.items())[:_MAX_GROUP_TYPES]:
         values = (sent if isinstance(sent, list) else [sent])[:left]
         left -= len(values)
@@ -192,77 +206,84 @@ def revenue_of(event: Event) -> float | None:
 
 def _event_properties(event: Event) -> dict[str, object]:
     sent = event.get("event_properties")
-    found = dict(sent) if isinstance(sent, dict) else {}
+    found: dict[str, object] = sent if isinstance(sent, dict) else {}
+    if _REVENUE.keys().isdisjoint(event):
+        return found
     copied = {column: event[field] for field, column in _REVENUE.items() if field in event}
     if "$price" in copied or "$revenue" in copied:
         copied["$revenue"] = revenue_of(event)
     return found | copied
 
 
-def row(event: Event, stamp: Arrival, person: Person) -> dict[str, object]:
-    """Build the raw row of one event."""
-    client_time, event_time = event_instants(event, stamp)
+def row(event: Event, stamp: Arrival, person: Person, instants: tuple[datetime, datetime]) -> dict[str, object]:
+    """Build the raw row of one event that happened at these :func:`event_instants`; columns in the order that raw data has."""
+    client_time, event_time = instants
     client_text = timestamp(client_time)
-    columns: dict[str, object] = dict.fromkeys(BUILT_INS.values())
-    columns.update(person.built_ins)
     client_upload, received, uploaded, processed = _arrival_texts(stamp)
-    model = columns["device_model"]
-    columns.update(
-        {
-            "$insert_id": event.get("insert_id") or str(uuid.uuid4()),
-            "$insert_key": None,
-            "$schema": None,
-            "adid": event.get("adid"),
-            "amplitude_attribution_ids": None,
-            "amplitude_event_type": None,
-            "amplitude_id": person.amplitude_id,
-            "app": stamp.project_id,
-            "client_event_time": client_text,
-            "client_upload_time": client_upload,
-            "data": {
-                "path": stamp.path,
-                "user_properties_updated": person.synced,
-                "group_first_event": {},
-                "group_ids": {},
-            },
-            "data_type": "event",
-            "device_family": columns["device_brand"] or columns["device_manufacturer"] or model,
-            "device_id": person.device_id,
-            "device_type": model,
-            "event_id": event.get("event_id", 0),
-            "event_properties": _event_properties(event),
-            "event_time": client_text if event_time is client_time else timestamp(event_time),
-            "event_type": event["event_type"],
-            "global_user_properties": None,
-            "group_properties": dict(person.group_properties),
-            "groups": dict(person.groups),
-            "idfa": event.get("idfa"),
-            "ip_address": event.get("ip"),
-            "is_attribution_event": None,
-            "library": event.get("library", "http/2.0"),
-            "location_lat": event.get("location_lat"),
-            "location_lng": event.get("location_lng"),
-            "partner_id": event.get("partner_id"),
-            "paying": True if person.paying else None,
-            "plan": event.get("plan", {}),
-            "processed_time": processed,
-            "sample_rate": None,
-            "server_received_time": received,
-            "server_upload_time": uploaded,
-            "session_id": event.get("session_id", -1),
-            "source_id": "",
-            "user_creation_time": None,
-            "user_id": person.user_id,
-            "user_properties": dict(person.properties),
-            "uuid": str(uuid.uuid4()),
-        }
-    )
-    return {key: columns[key] for key in _order(tuple(columns))}
-
-
-@lru_cache(maxsize=2)
-def _order(keys: tuple[str, ...]) -> list[str]:
-    return sorted(keys)
+    sent, stored = event.get, person.built_ins.get
+    model = stored("device_model")
+    return {
+        "$insert_id": sent("insert_id") or str(uuid.uuid4()),
+        "$insert_key": None,
+        "$schema": None,
+        "adid": sent("adid"),
+        "amplitude_attribution_ids": None,
+        "amplitude_event_type": None,
+        "amplitude_id": person.amplitude_id,
+        "app": stamp.project_id,
+        "city": stored("city"),
+        "client_event_time": client_text,
+        "client_upload_time": client_upload,
+        "country": stored("country"),
+        "data": {
+            "path": stamp.path,
+            "user_properties_updated": person.updated,
+            "group_first_event": {},
+            "group_ids": {},
+        },
+        "data_type": "event",
+        "device_brand": stored("device_brand"),
+        "device_carrier": stored("device_carrier"),
+        "device_family": stored("device_brand") or stored("device_manufacturer") or model,
+        "device_id": person.device_id,
+        "device_manufacturer": stored("device_manufacturer"),
+        "device_model": model,
+        "device_type": model,
+        "dma": stored("dma"),
+        "event_id": sent("event_id", 0),
+        "event_properties": _event_properties(event),
+        "event_time": client_text if event_time is client_time else timestamp(event_time),
+        "event_type": event["event_type"],
+        "global_user_properties": None,
+        "group_properties": person.group_properties,
+        "groups": person.groups,
+        "idfa": sent("idfa"),
+        "ip_address": sent("ip"),
+        "is_attribution_event": None,
+        "language": stored("language"),
+        "library": sent("library", "http/2.0"),
+        "location_lat": sent("location_lat"),
+        "location_lng": sent("location_lng"),
+        "os_name": stored("os_name"),
+        "os_version": stored("os_version"),
+        "partner_id": sent("partner_id"),
+        "paying": True if person.paying else None,
+        "plan": sent("plan", {}),
+        "platform": stored("platform"),
+        "processed_time": processed,
+        "region": stored("region"),
+        "sample_rate": None,
+        "server_received_time": received,
+        "server_upload_time": uploaded,
+        "session_id": sent("session_id", -1),
+        "source_id": "",
+        "start_version": stored("start_version"),
+        "user_creation_time": None,
+        "user_id": person.user_id,
+        "user_properties": person.properties,
+        "uuid": str(uuid.uuid4()),
+        "version_name": stored("version_name"),
+    }
 
 
 @lru_cache(maxsize=8)

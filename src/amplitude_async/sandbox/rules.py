@@ -13,6 +13,8 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from amplitude_async.sandbox import properties
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 MIB: Final = 1_048_576  # "1 MB" in the documentation; read as the binary megabyte
 MAX_DEPTH: Final = 40
+MAX_GROUPS: Final = 10
 DEFAULT_ID_LENGTH: Final = 5
 LATEST_TIME_MS: Final = 4_102_444_800_000  # the year 2100: later "milliseconds" are some other unit
 _LARGEST_LONG: Final = 2**63 - 1
@@ -113,6 +116,15 @@ _KNOWN: Final = frozenset(
     )
 )
 _LARGEST_NUMBER: Final = 1e300  # leaves room for price times quantity
+_IDS: Final = ("user_id", "device_id")
+_CHANGES: Final = {"user_properties": properties.USER_OPERATIONS, "group_properties": properties.GROUP_OPERATIONS}
+# What nearly every event has in its fields, by type. Fields that nothing is asked of may hold anything.
+_UNASKED: Final = frozenset({"paying", "group_type", "group_value", "$skip_user_properties_sync"})
+_USUAL_TEXTS: Final = frozenset((*_TEXTS, *_IDS)) | _UNASKED
+_USUAL_WHOLE: Final = frozenset((*_LONGS, *_NUMBERS)) | _UNASKED
+_USUAL_FRACTIONS: Final = frozenset(_NUMBERS) | _UNASKED
+_USUAL_OBJECTS: Final = frozenset(_OBJECTS)
+_DECODER: Final = msgspec.json.Decoder()
 
 Event = dict[str, object]
 IndexMap = dict[str, list[int]]
@@ -217,6 +229,11 @@ def _finite(text: str) -> float:
 def parsed_json(text: bytes | str) -> object:
     """Parse strict JSON (no NaN, no Infinity); ValueError for anything else."""
     try:
+        # What this one takes, in half the time, the other takes alike.
+        return _DECODER.decode(text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        pass
+    try:
         return json.loads(text, parse_constant=_reject_constant, parse_float=_finite)
     except RecursionError:
         message = "nested too deeply"
@@ -292,9 +309,13 @@ def min_id_length(options: object) -> int:
 def checked_events(sent: list[Event], endpoint: Endpoint, shortest: int, *, strict: bool = False) -> list[Event]:
     """Return the events without nulls, their ids as text; RefusedError names the failing ones by index.
 
-    When ``strict``, reserved event types are among them.
+    When ``strict``, reserved event types are among them, and more groups than an identification may have are refused without a word.
     """
     events = [_known(event) for event in sent]
+    if strict and any(event.get("event_type") == "$identify" and has_too_many_groups(event.get("groups")) for event in events):
+        raise RefusedError(400, {})
+    if all(_is_usual(event, shortest) and not (strict and _reserved(event)) for event in events):
+        return events
     _refuse_any(
         "Request missing required field",
         "events_with_missing_fields",
@@ -324,6 +345,37 @@ def checked_events(sent: list[Event], endpoint: Endpoint, shortest: int, *, stri
     return events
 
 
+def _is_usual(event: Event, shortest: int) -> bool:
+    """Say whether an event is in order as nearly all are, by a look at each value; of others the careful way says what is wrong."""
+    for field, value in event.items():
+        kind = type(value)
+        if kind is str:
+            is_usual = field in _USUAL_TEXTS
+        elif kind is int or kind is float:
+            is_usual = _is_usual_number(field, value)
+        elif kind is dict:
+            is_usual = field in _USUAL_OBJECTS and not too_deep(value) and _is_usual_object(field, value)
+        else:
+            is_usual = field in _UNASKED
+        if not is_usual:
+            return False
+    if not event.get("event_type") or not ("user_id" in event or "device_id" in event):
+        return False
+    return not any(field in event and (is_forbidden_id(event[field]) or len(str(event[field])) < shortest) for field in _IDS)
+
+
+def _is_usual_number(field: str, value: Any) -> bool:  # noqa: ANN401 - whatever JSON has for a number
+    if type(value) is float:
+        return field in _USUAL_FRACTIONS and abs(value) <= _LARGEST_NUMBER
+    return field in _USUAL_WHOLE and abs(value) <= _LARGEST_LONG and (field != "time" or 0 <= value <= LATEST_TIME_MS)
+
+
+def _is_usual_object(field: str, value: Any) -> bool:  # noqa: ANN401 - whatever JSON has for an object
+    if field in _CHANGES:
+        return properties.problem(value, _CHANGES[field]) is None
+    return field != "groups" or are_groups(value)
+
+
 def _known(sent: Event) -> Event:
     """Return the fields that Amplitude has a column or a rule for; null is the same as left out."""
     return {key: value for key, value in sent.items() if value is not None and key in _KNOWN}
@@ -331,7 +383,7 @@ def _known(sent: Event) -> Event:
 
 def _normalise(event: Event) -> None:
     """Make ids text (long whole numbers are taken as such) and whole numbers whole."""
-    for field in ("user_id", "device_id"):
+    for field in _IDS:
         if field in event:
             event[field] = str(event[field])
     for field in _LONGS:
@@ -368,12 +420,12 @@ def is_forbidden_id(value: object) -> bool:
 
 def short_ids(event: Event, shortest: int) -> list[str]:
     """Name the ids of an event that are too short."""
-    return [field for field in ("user_id", "device_id") if field in event and len(str(event[field])) < shortest]
+    return [field for field in _IDS if field in event and len(str(event[field])) < shortest]
 
 
 def invalid_fields(event: Event) -> list[str]:
     """Name the fields of an event whose value or type Amplitude wouldn't take."""
-    bad: list[str] = [field for field in ("user_id", "device_id") if field in event and is_forbidden_id(event[field])]
+    bad: list[str] = [field for field in _IDS if field in event and is_forbidden_id(event[field])]
     bad += [field for field in _TEXTS if field in event and not isinstance(event[field], str)]
     if event.get("event_type") == "":
         bad.append("event_type")
@@ -382,10 +434,7 @@ def invalid_fields(event: Event) -> list[str]:
         bad.append("time")
     bad += [field for field in _NUMBERS if field in event and not is_number(event[field])]
     bad += [field for field in _OBJECTS if field in event and (not isinstance(event[field], dict) or too_deep(event[field]))]
-    for field, operations in (
-        ("user_properties", properties.USER_OPERATIONS),
-        ("group_properties", properties.GROUP_OPERATIONS),
-    ):
+    for field, operations in _CHANGES.items():
         change = event.get(field)
         if isinstance(change, dict) and field not in bad and properties.problem(change, operations):
             bad.append(field)
@@ -396,7 +445,8 @@ def invalid_fields(event: Event) -> list[str]:
 
 
 def _reserved(event: Event) -> list[str]:
-    return ["event_type"] if event.get("event_type") in RESERVED_TYPES else []
+    kind = event.get("event_type")
+    return ["event_type"] if isinstance(kind, str) and kind in RESERVED_TYPES else []
 
 
 def is_number(value: object) -> bool:
@@ -421,20 +471,28 @@ def are_groups(groups: Mapping[str, object]) -> bool:
     return all(isinstance(value, str | int | float) for value in values)
 
 
+def has_too_many_groups(groups: object) -> bool:
+    """Say whether a group type has more than ten values. Such an identification was seen to get a 400 whose body says nothing."""
+    return isinstance(groups, dict) and any(isinstance(values, list) and len(values) > MAX_GROUPS for values in groups.values())
+
+
 def too_deep(value: object, left: int = MAX_DEPTH) -> bool:
     """Say whether objects are nested beyond the 40 levels that Amplitude stores."""
-    if not isinstance(value, dict | list):
+    if not isinstance(value, (dict, list)):
         return False
     if left == 0:
         return True
-    return any(too_deep(each, left - 1) for each in (value.values() if isinstance(value, dict) else value))
+    for each in value.values() if isinstance(value, dict) else value:
+        if isinstance(each, (dict, list)) and too_deep(each, left - 1):
+            return True
+    return False
 
 
 def checked_identifications(text: str | None, shortest: int) -> list[Event]:
     """Parse the ``identification`` parameter: one object or a list of them. ValueError says what is wrong."""
     entries = _entries(text)
     for entry in entries:
-        ids = [field for field in ("user_id", "device_id") if field in entry]
+        ids = [field for field in _IDS if field in entry]
         if not ids:
             message = "missing_event: user_id or device_id is required"
             raise ValueError(message)

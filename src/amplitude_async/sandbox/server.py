@@ -21,12 +21,14 @@ from amplitude_async.sandbox import apis, exporting, queries, questions, rows, r
 from amplitude_async.sandbox.chores import Punctual
 from amplitude_async.sandbox.desk import Desk, json_answer, parameters_of, refused_query
 from amplitude_async.sandbox.forms import form_of
+from amplitude_async.sandbox.properties import OPERATION_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
 _LOG: Final = logging.getLogger("amplitude_async.sandbox")
 _MAX_IDENTIFICATIONS: Final = 1024
+_MAX_GROUP_PROPERTIES: Final = 1024  # of one request
 _GROUPS_PER_SECOND: Final = 10_000  # of an organisation; the body of the refusal is not documented
 _LARGEST_IN_MEMORY: Final = 4 << 20  # of an export that is being put together; what is beyond goes to a temporary file
 _PIECE_BYTES: Final = 64 << 10
@@ -147,7 +149,7 @@ class Service:
             entries = rules.checked_group_identifications(form.get("identification"))
         except ValueError as error:
             return PlainTextResponse(str(error), 400)
-        if len(entries) > _MAX_IDENTIFICATIONS:
+        if len(entries) > _MAX_IDENTIFICATIONS or sum(map(_width, entries)) > _MAX_GROUP_PROPERTIES:
             raise rules.too_large()
         window, now = self._desk.window("group identifies", 1.0), self._desk.clock()
         if self._desk.strict and window.total(now) + len(entries) > _GROUPS_PER_SECOND:
@@ -194,6 +196,7 @@ class Service:
         if self._desk.limits.export_delay_s:
             # An hour can be exported once it is over and the delay has passed.
             last = min(last, int((self._desk.clock() - self._desk.limits.export_delay_s) // 3600) - 1)
+        most = self._desk.limits.export_bytes
         # Amplitude puts the archive together before it answers, and so can say how long it is.
         spool = tempfile.SpooledTemporaryFile(_LARGEST_IN_MEMORY)  # noqa: SIM115 - outlives this call; whoever sends it closes it
         try:
@@ -201,6 +204,10 @@ class Service:
             pieces = exporting.archive(self._desk.store, self._desk.project_id, first, last)
             while piece := await self._desk.run(next, pieces, b""):
                 await self._desk.run(spool.write, piece)
+                if most is not None and spool.tell() > most:
+                    await self._desk.run(pieces.close)
+                    spool.close()
+                    return refused_query(400, f"The export exceeds {most} bytes")  # the text is not documented
             size = spool.tell()
             if not size:
                 spool.close()
@@ -216,6 +223,16 @@ class Service:
         with spool:
             while piece := await self._desk.run(spool.read, _PIECE_BYTES):
                 yield piece
+
+
+def _width(entry: rules.Event) -> int:
+    """Count the properties that a group identify names."""
+    change = entry.get("group_properties")
+    if not isinstance(change, dict):
+        return 0
+    if OPERATION_NAMES.isdisjoint(change):
+        return len(change)
+    return sum(len(values) for values in change.values() if isinstance(values, dict))
 
 
 def _client_ip(request: Request) -> str:

@@ -15,6 +15,7 @@ import msgspec
 
 from amplitude_async.sandbox import rows
 from amplitude_async.sandbox.documents import Documents
+from amplitude_async.sandbox.limits import UserUpdates
 from amplitude_async.sandbox.people import People, User
 from amplitude_async.sandbox.periods import microseconds
 from amplitude_async.sandbox.properties import apply
@@ -31,7 +32,17 @@ COHORTS: Final = "cohorts"
 OF_USERS: Final = "User"
 PLANNED_EVENTS: Final = "plan.events"
 DEDUP_SECONDS: Final = 7 * 24 * 3600  # an insert_id is remembered for seven days
+_UPDATING: Final = frozenset({"user_properties", "paying", *rows.BUILT_INS})  # what an update of a user's properties has
+_HOUR_US: Final = 3_600_000_000
 
+# Statements for so many insert_ids at once, of which one that is not needed is null; older SQLite takes 999 parameters.
+_SEEN: Final = {
+    size: "SELECT insert_id, device_id FROM inserts WHERE seen > ? AND insert_id IN (" + ",".join("?" * size) + ")"  # noqa: S608 - question marks; values are parameters
+    for size in (1, 25, 500)
+}
+_STORED: Final = (
+    "INSERT INTO events (event_type, amplitude_id, event_us, upload_hour, session_id, revenue, row) VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
 # The events of a user, those stored before a merge included.
 _OF_USER: Final = "amplitude_id IN (SELECT amplitude_id FROM users WHERE amplitude_id = ? OR merged_into = ?)"
 _SUMS: Final = "SELECT count(*), count(revenue), coalesce(sum(revenue), 0), min(event_us), max(event_us) FROM events WHERE " + _OF_USER  # noqa: S608 - constants; values are parameters
@@ -102,6 +113,58 @@ class History:
     last_us: int | None
 
 
+class _Arriving:
+    """One request on its way into the database: what is written when all of it was looked at."""
+
+    def __init__(self, stamp: rows.Arrival, seen: set[tuple[str, str]], *, is_by_device: bool) -> None:
+        """Start with nothing taken.
+
+        Args:
+            stamp: When and how it came.
+            seen: Which of its insert_ids are known, and with which device they came.
+            is_by_device: Whether the same insert_id with another device is another event.
+        """
+        self.touched: dict[int, User] = {}
+        self.inserts: list[tuple[object, str, float]] = []
+        self.rows: list[tuple[object, ...]] = []
+        self._stamp = stamp
+        self._upload_hour = microseconds(stamp.uploaded) // _HOUR_US
+        self.now = stamp.uploaded.timestamp()
+        self._seen: set[object] = set(seen) if is_by_device else {insert_id for insert_id, _ in seen}
+        self._is_by_device = is_by_device
+
+    def is_new(self, event: Event) -> bool:
+        """Say whether this insert_id did not come within seven days, and remember it.
+
+        On V2 the device must be the same too (none is a device of its own); Batch compares the insert_id alone.
+        """
+        insert_id = event.get("insert_id")
+        if not insert_id:
+            return True
+        device_id = str(event.get("device_id", ""))
+        key = (insert_id, device_id) if self._is_by_device else insert_id
+        if key in self._seen:
+            return False
+        self._seen.add(key)
+        self.inserts.append((insert_id, device_id, self.now))
+        return True
+
+    def add(self, event: Event, person: rows.Person, revenue: float | None) -> None:
+        """Write the row of an event."""
+        instants = rows.event_instants(event, self._stamp)
+        self.rows.append(
+            (
+                event["event_type"],
+                person.amplitude_id,
+                microseconds(instants[1]),
+                self._upload_hour,
+                event.get("session_id", -1),
+                revenue,
+                rows.packed(rows.row(event, self._stamp, person, instants)),
+            )
+        )
+
+
 class Store:
     """One database, open from construction to ``close``."""
 
@@ -110,6 +173,8 @@ class Store:
         self.project_id: Final = project_id
         self.after_ingest: Sequence[Callable[[], None]] = ()
         """Who looks at what there is whenever events came."""
+        self.updates: UserUpdates = UserUpdates()
+        """Which updates of user properties are taken."""
         self._rows = msgspec.json.Decoder(Row)
         self._database = sqlite3.connect(path, isolation_level=None)
         try:
@@ -134,12 +199,18 @@ class Store:
 
     def ingest(self, events: Iterable[Event], stamp: rows.Arrival, endpoint: Endpoint, client_ip: str) -> None:
         """Store the checked events of one request: all of them, or none if something breaks."""
+        taken = [rows.cut_object(event) for event in events]
         self._database.execute("BEGIN IMMEDIATE")
         try:
-            touched: dict[int, User] = {}
-            for event in events:
-                self._take(event, stamp, endpoint, client_ip, touched)
-            for user in touched.values():
+            arrival = _Arriving(stamp, self._known_inserts(taken, stamp), is_by_device=endpoint.dedup_by_device)
+            for event in taken:
+                if event.get("ip") == "$remote":
+                    event["ip"] = client_ip
+                if arrival.is_new(event):
+                    self._take(event, arrival)
+            self._database.executemany("INSERT INTO inserts VALUES (?, ?, ?)", arrival.inserts)
+            self._database.executemany(_STORED, arrival.rows)
+            for user in arrival.touched.values():
                 self.people.save(user)
             self._database.execute("COMMIT")
         except BaseException:
@@ -150,14 +221,20 @@ class Store:
         for look in self.after_ingest:
             look()
 
-    def _take(self, sent: Event, stamp: rows.Arrival, endpoint: Endpoint, client_ip: str, touched: dict[int, User]) -> None:
-        event = {key: rows.cut(value) for key, value in sent.items()}
-        if event.get("ip") == "$remote":
-            event["ip"] = client_ip
-        if self._is_duplicate(event, stamp, endpoint):
-            return
+    def _known_inserts(self, events: Sequence[Event], stamp: rows.Arrival) -> set[tuple[str, str]]:
+        """Return which of the insert_ids in these events came within seven days, each with the device that it came with."""
+        sent = [event["insert_id"] for event in events if event.get("insert_id")]
+        oldest = stamp.uploaded.timestamp() - DEDUP_SECONDS
+        found: set[tuple[str, str]] = set()
+        for place in range(0, len(sent), max(_SEEN)):
+            part = sent[place : place + max(_SEEN)]
+            size, statement = next(each for each in _SEEN.items() if each[0] >= len(part))
+            found.update(self._database.execute(statement, (oldest, *part, *[None] * (size - len(part)))))
+        return found
+
+    def _take(self, event: Event, arrival: _Arriving) -> None:
         user, device_id = self._person(event)
-        touched[user.amplitude_id] = user
+        arrival.touched[user.amplitude_id] = user
         groups = event.get("groups")
         event_groups = rows.limited_groups(groups) if isinstance(groups, dict) else {}
         if event["event_type"] == "$groupidentify":
@@ -167,9 +244,11 @@ class Store:
                     self.people.change_group(group_type, str(value), change if isinstance(change, dict) else {})
             return
         if event["event_type"] == "$identify":
-            self._update(user, event)
+            self._update(user, event, arrival.now)
             return
-        self._insert(event, stamp, self._snapshot(user, device_id, event, event_groups))
+        revenue = rows.revenue_of(event)
+        user.paying = user.paying or revenue is not None
+        arrival.add(event, self._snapshot(user, device_id, event, event_groups, arrival.now), revenue)
 
     def _person(self, event: Event) -> tuple[User, str]:
         user_id = event.get("user_id")
@@ -177,8 +256,10 @@ class Store:
         device_id = str(sent) if sent is not None else rows.derived_device_id(self.project_id, str(user_id))
         return self.people.resolve(None if user_id is None else str(user_id), device_id), device_id
 
-    def _update(self, user: User, event: Event) -> None:
-        """Let an identification (or the user properties of an event) change the stored user."""
+    def _update(self, user: User, event: Event, now: float) -> bool:
+        """Let an identification (or the user properties of an event) change the stored user; say whether that is still allowed."""
+        if not _UPDATING.isdisjoint(event) and not self.updates.takes(user.amplitude_id, now):
+            return False
         change = event.get("user_properties")
         if isinstance(change, dict):
             user.properties = apply(user.properties, change)
@@ -188,17 +269,15 @@ class Store:
             user.groups.update(rows.limited_groups(groups) if isinstance(groups, dict) else {})
             if "paying" in event:
                 user.paying = str(event["paying"]).lower() == "true"
+        return True
 
-    def _snapshot(self, user: User, device_id: str, event: Event, event_groups: Mapping[str, list[object]]) -> rows.Person:
+    def _snapshot(self, user: User, device_id: str, event: Event, event_groups: Mapping[str, list[object]], now: float) -> rows.Person:
         """Return the user as they are at this event, after what the event itself changes."""
-        if rows.revenue_of(event) is not None:
-            user.paying = True
         synced = event.get("$skip_user_properties_sync") is not True
         change = event.get("user_properties")
-        if synced:
-            self._update(user, event)
-            if "version_name" in user.built_ins:
-                user.built_ins.setdefault("start_version", user.built_ins["version_name"])
+        is_updated = synced and self._update(user, event, now)
+        if is_updated and "version_name" in user.built_ins:
+            user.built_ins.setdefault("start_version", user.built_ins["version_name"])
         groups = {**user.groups, **event_groups}
         return rows.Person(
             amplitude_id=user.amplitude_id,
@@ -209,41 +288,8 @@ class Store:
             group_properties=self.people.group_properties(groups) if groups else {},
             groups=groups,
             paying=user.paying,
-            synced=synced,
+            updated=is_updated,
         )
-
-    def _insert(self, event: Event, stamp: rows.Arrival, person: rows.Person) -> None:
-        self._database.execute(
-            "INSERT INTO events (event_type, amplitude_id, event_us, upload_hour, session_id, revenue, row) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (
-                event["event_type"],
-                person.amplitude_id,
-                microseconds(rows.event_instants(event, stamp)[1]),
-                microseconds(stamp.uploaded) // 3_600_000_000,
-                event.get("session_id", -1),
-                rows.revenue_of(event),
-                rows.packed(rows.row(event, stamp, person)),
-            ),
-        )
-
-    def _is_duplicate(self, event: Event, stamp: rows.Arrival, endpoint: Endpoint) -> bool:
-        """Say whether this insert_id came within seven days, and remember it if not.
-
-        On V2 the device must be the same too (none is a device of its own); Batch compares the insert_id alone.
-        """
-        insert_id = event.get("insert_id")
-        if not insert_id:
-            return False
-        device_id = str(event.get("device_id", ""))
-        now = stamp.uploaded.timestamp()
-        found = self._database.execute(
-            "SELECT 1 FROM inserts WHERE insert_id = ? AND seen > ? AND (? OR device_id = ?)",
-            (insert_id, now - DEDUP_SECONDS, not endpoint.dedup_by_device, device_id),
-        ).fetchone()
-        if found is None:
-            self._database.execute("INSERT INTO inserts VALUES (?, ?, ?)", (insert_id, device_id, now))
-        return found is not None
 
     def identify_groups(self, entries: Iterable[Event]) -> None:
         """Apply the checked entries of one ``/groupidentify`` request."""
@@ -256,7 +302,9 @@ class Store:
             self._database.execute("COMMIT")
         except BaseException:
             self._database.execute("ROLLBACK")
+            self.people.forget(is_sound=False)
             raise
+        self.people.forget()
 
     def events_between(self, start_us: int, end_us: int, kinds: Collection[str] | None = None) -> list[StoredEvent]:
         """Return the events that happened in a half-open span of time, in their order, of some types or of all."""

@@ -19,7 +19,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from amplitude_async.sandbox import auditing, replaying, rows, rules, translating
-from amplitude_async.sandbox.desk import json_answer, parameters_of, refused_query
+from amplitude_async.sandbox.desk import json_answer, parameters_of, refused_query, to_the_end
 from amplitude_async.sandbox.questions import one, required, whole_number
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def routes(desk: Desk) -> list[Route]:
         Route("/api/2/audit-logs/{organisation}", audit, methods=["POST"]),
         Route("/api/1/session-replays", replays, methods=["GET"]),
         Route("/api/1/session-replays/files", files, methods=["GET"]),
-        Route("/storage/replays/{version}/{file}/{replay:path}", operations.file, methods=["GET"]),
+        to_the_end(Route("/storage/replays/{version}/{file}/{replay:path}", operations.file, methods=["GET"])),
         Route(f"{localization}/import/", desk.guarded(operations.bring_in, pool=None, refuse=_plainly), methods=["POST"]),
         Route(f"{localization}/export/", desk.guarded(operations.take_out, pool=None, refuse=_plainly), methods=["GET"]),
     ]

@@ -16,7 +16,7 @@ from urllib.parse import unquote
 from starlette.responses import Response
 from starlette.routing import Route
 
-from amplitude_async.sandbox.desk import json_answer
+from amplitude_async.sandbox.desk import json_answer, to_the_end
 from amplitude_async.sandbox.rules import RefusedError
 from amplitude_async.sandbox.scim_filters import parsed
 
@@ -379,4 +379,4 @@ class _Service:
 def routes(desk: Desk) -> list[Route]:
     """Return the endpoints."""
     handler = desk.guarded(_Service(desk).answer, door="scim", pool=None, refuse=refused)
-    return [Route(_PREFIX + "{rest:path}", handler, methods=["GET", "POST", "PUT", "PATCH", "DELETE"])]
+    return [to_the_end(Route(_PREFIX + "{rest:path}", handler, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]))]

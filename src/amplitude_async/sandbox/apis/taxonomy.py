@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, unquote
 from starlette.routing import Route
 
 from amplitude_async.sandbox import planning
-from amplitude_async.sandbox.desk import json_answer
+from amplitude_async.sandbox.desk import json_answer, to_the_end
 from amplitude_async.sandbox.limits import HOUR
 from amplitude_async.sandbox.planning.fields import flag
 from amplitude_async.sandbox.rules import MIB
@@ -186,4 +186,4 @@ def routes(desk: Desk) -> list[Route]:
             limits.running -= cost if desk.strict else 0
 
     handler = desk.guarded(limited, pool=None, refuse=refused)
-    return [Route(PREFIX + "{rest:path}", handler, methods=["GET", "POST", "PUT", "DELETE"])]
+    return [to_the_end(Route(PREFIX + "{rest:path}", handler, methods=["GET", "POST", "PUT", "DELETE"]))]
