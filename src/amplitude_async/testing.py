@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Clock", "TrackedEvents"]
 
-INSTALL: Final = "the sandbox needs an extra: pip install 'amplitude-async[sandbox]'"
 INI: Final = "amplitude_block_network"
 MARK: Final = "amplitude_network"
 _LOOK_EVERY: Final = 0.005
@@ -180,10 +179,12 @@ def _client(box: Sandbox, clock: Clock) -> AsyncAmplitude:
 @pytest.fixture(scope="session")
 def _amplitude_running_sandbox() -> Iterator[tuple[Sandbox, _Hands]]:
     """One server for the session; its clock is that of the test that runs."""
+    from amplitude_async.errors import ConfigurationError  # noqa: PLC0415 - loaded where a test asks for it
+
     try:
         from amplitude_async.sandbox import Sandbox  # noqa: PLC0415 - loaded where a test asks for it
-    except ImportError:
-        pytest.fail(INSTALL, pytrace=False)
+    except ConfigurationError as error:
+        pytest.fail(str(error), pytrace=False)
     hands = _Hands()
     with Sandbox(clock=hands) as box:
         yield box, hands

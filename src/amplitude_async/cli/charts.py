@@ -93,10 +93,11 @@ class Show:
     """Write a picture: out.html, out.png or out.svg (the extra `plot`)."""
 
     def check(self, connection: Connection) -> None:
-        """See that one form was asked for, before a query is paid for.
+        """See that one form was asked for and can be given, before a query is paid for.
 
         Raises:
             InvalidArgumentError: There are several, or the picture is of no kind that can be made.
+            ConfigurationError: What draws pictures is not installed.
         """
         asked = [name for name, wanted in (("--json", connection.json), ("--csv", self.csv), ("--chart", self.chart)) if wanted]
         if len(asked) > 1:
@@ -105,10 +106,22 @@ class Show:
         if self.plot is not None and self.plot.suffix not in PLOT_SUFFIXES:
             message = f"--plot writes {', '.join(PLOT_SUFFIXES)}, not {self.plot.name!r:.60}"
             raise InvalidArgumentError(message, argument="--plot")
+        if self.plot is not None and not _can_plot():
+            message = "--plot needs packages that are not installed: pip install 'amplitude-async[plot]'"
+            raise ConfigurationError(message)
 
 
 SPAN: Final = Span()
 SHOW: Final = Show()
+
+
+def _can_plot() -> bool:
+    try:
+        import_module("altair")
+        import_module("vl_convert")
+    except ImportError:
+        return False
+    return True
 
 
 def _given(**fields: object) -> dict[str, Any]:
@@ -469,14 +482,9 @@ def _told(answer: _Answer, about: About, show: Show, connection: Connection) -> 
 
 
 def _plot(answer: _Answer, about: About, path: Path) -> None:
-    try:
-        plots: Any = import_module("amplitude_async.plots")
-    except ImportError:
-        plots = None
-    if plots is None:
-        message = "--plot needs packages that are not installed: pip install 'amplitude-async[plot]'"
-        raise ConfigurationError(message)
-    plots.save(plots.plot(answer, title=about.title, kind=about.kind, unit=about.unit or None), path)
+    from amplitude_async.plots import plot, save  # noqa: PLC0415 - loaded where something is drawn
+
+    save(plot(answer, title=about.title, kind=about.kind, unit=about.unit or None), path)
     note(f"wrote {path}")
 
 
