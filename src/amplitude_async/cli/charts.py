@@ -19,6 +19,7 @@ from amplitude_async.cli.pairs import as_event
 from amplitude_async.cli.printing import (
     CHART_WIDTH,
     as_text,
+    columns_that_fit,
     drawn,
     note,
     out_console,
@@ -373,7 +374,12 @@ def _retention(one: _Answer, title: str, interval: str, show: Show) -> None:
         return
     heads = [f"{interval[0]}{at}" for at in range(most)]
     rows.append(("all", as_text(sum(cells[0]["count"] for _, cells in cohorts)), together))
-    _draw(title, heat([(day, words, shares[:most]) for day, words, shares in rows], heads, first=interval, second="users"))
+    shown, left_out = heat(
+        [(day, words, shares[:most]) for day, words, shares in rows], heads, out_console().width, first=interval, second="users"
+    )
+    _draw(title, shown)
+    if left_out:
+        note(f"{left_out} more columns: --csv, --json")
     if any(cell.get("incomplete") for _, cells in cohorts for cell in cells):
         note(f"{interval}s that are not over yet are left out")
 
@@ -513,14 +519,15 @@ def _numbers(answer: _Answer, about: About, show: Show, connection: Connection) 
         else:
             _draw(title, lines(series, places, _width(), plain=_is_plain()))
     else:
-        shown = dict(list(series.items())[:MOST_LABELS])
         rows = [
-            {"": place, **{name: values[at] if at < len(values) else None for name, values in shown.items()}}
+            {"": place, **{name: values[at] if at < len(values) else None for name, values in series.items()}}
             for at, place in enumerate(places)
         ]
+        shown = list(series)[:MOST_LABELS]
+        shown = shown[: max(1, columns_that_fit(("", *shown), rows) - 1)]
         print_table(("", *shown), rows, title=title)
         if len(series) > len(shown):
-            note(f"{len(series) - len(shown)} more columns; --csv and --json have all of them")
+            note(f"{len(series) - len(shown)} more columns: --csv, --json")
     return DONE
 
 

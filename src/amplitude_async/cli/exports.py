@@ -61,7 +61,7 @@ async def export(
             # Asked for by --incomplete, and otherwise said below.
             warnings.simplefilter("ignore", ExportWarning)
             made = client.export(start=hours.first, end=hours.last, allow_incomplete=True if incomplete else "skip")
-        if made.end < f"{hours.last:%Y%m%dT%H}":
+        if made.end < f"{hours.last:%Y%m%dT%H}".zfill(len(made.end)):
             note(f"hours after {made.end} are not complete yet and are left out; --incomplete takes them")
         if made.end < made.start:
             message = f"No hour of {span!r:.60} is complete yet"
