@@ -326,6 +326,43 @@ def test_shells_get_a_completion_script(lone_cli: Cli, shell: str) -> None:
         subprocess.run([program, "-n"], input=script, text=True, check=True, timeout=30, capture_output=True)
 
 
+BASH = """
+source "$1"
+shift
+COMP_WORDS=("$@") COMP_CWORD=$(( $# - 1 )) COMP_LINE="$*" COMP_POINT=${#COMP_LINE}
+complete_by=$(complete -p amplitude-async | sed 's/.*-F \\([^ ]*\\) .*/\\1/')
+$complete_by amplitude-async "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD-1]}"
+echo "${COMPREPLY[*]}"
+"""
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
+def test_bash_completes_commands_options_values_and_files(lone_cli: Cli) -> None:
+    """What the tab key gives, as bash itself finds it by the script."""
+    script = lone_cli.folder / "completion.bash"
+    script.write_text(lone_cli("completion", "bash").stdout)
+    (lone_cli.folder / "old.ndjson").touch()
+    for words, found in (
+        (["se"], {"segment"}),
+        (["users", ""], {"search", "activity"}),
+        (["segment", "--metr"], {"--metric"}),
+        (["export", "--format", ""], {"parquet", "ndjson", "zip"}),
+        (["import", "old"], {"old.ndjson"}),
+    ):
+        command = ["bash", "-c", BASH, "bash", str(script), "amplitude-async", *words]
+        done = subprocess.run(command, cwd=lone_cli.folder, capture_output=True, text=True, timeout=30, check=True)
+        assert set(done.stdout.split()) == found, (words, done.stdout, done.stderr)
+
+
+def test_the_script_of_zsh_can_be_sourced_or_loaded(lone_cli: Cli) -> None:
+    """It does not only define a function: loaded from a file of any name it completes, sourced it says what it completes."""
+    script = lone_cli("completion", "zsh").stdout
+    assert script.startswith("#compdef amplitude-async\n")
+    function = re.search(r"^(\S+)\(\) \{", script, re.MULTILINE)
+    assert function is not None
+    assert f'\n  {function[1]} "$@"\nelse\n  compdef {function[1]} amplitude-async\nfi\n' in script
+
+
 def test_the_page_has_every_exit_code() -> None:
     """The table of the documentation is that of the program."""
     page = (ROOT / "docs" / "cli.md").read_text("utf-8")
