@@ -5,7 +5,6 @@ from typing import Final, Literal
 from amplitude_async.cli.printing import print_json, print_lines
 from amplitude_async.cli.program import make_app
 
-
 _ZSH_END: Final = """
 if [[ ${funcstack[1]} == _*amplitude-async ]]; then
   _cyclopts_amplitude-async "$@"

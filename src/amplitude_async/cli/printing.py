@@ -27,10 +27,13 @@ from amplitude_async.cli.exits import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from typing import Self
 
     from rich.console import RenderableType
 
 __all__ = [
+    "CsvLines",
+    "JsonArray",
     "as_text",
     "columns_that_fit",
     "drawn",
@@ -94,12 +97,15 @@ def print_lines(*lines: str) -> None:
 
 
 def print_json(value: object) -> None:
-    """Print one JSON document; letters that cannot be written are escaped."""
-    text = json.dumps(value, indent=2, ensure_ascii=False, default=_plain)
-    if not _can_write(text):
-        text = json.dumps(value, indent=2, default=_plain)
-    print(text)  # noqa: T201 - a program that talks to its user
+    """Print one JSON document."""
+    print(_json(value, indent=2))  # noqa: T201 - a program that talks to its user
     sys.stdout.flush()
+
+
+def _json(value: object, *, indent: int | None) -> str:
+    """Return JSON, in which letters that cannot be written are escaped."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False, default=_plain)
+    return text if _can_write(text) else json.dumps(value, indent=indent, default=_plain)
 
 
 def _can_write(text: str) -> bool:
@@ -112,11 +118,47 @@ def _can_write(text: str) -> bool:
 
 def print_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
     """Print comma-separated rows under a head."""
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(columns)
-    for row in rows:
-        writer.writerow([_cell(row.get(name)) for name in columns])
-    sys.stdout.flush()
+    CsvLines(columns).add(rows)
+
+
+class CsvLines:
+    """Prints comma-separated rows under a head, as they come.
+
+    Args:
+        columns: The head.
+    """
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self._columns = columns
+        self._writer = csv.writer(sys.stdout, lineterminator="\n")
+        self.add([dict(zip(columns, columns, strict=True))])
+
+    def add(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Print rows."""
+        for row in rows:
+            self._writer.writerow([_cell(row.get(name)) for name in self._columns])
+        sys.stdout.flush()
+
+
+class JsonArray:
+    """Prints rows as a JSON array, one a line, as they come. A context manager."""
+
+    def __init__(self) -> None:
+        self._has_rows = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_rest: object) -> None:
+        if kind is None:
+            print("\n]" if self._has_rows else "[]", flush=True)  # noqa: T201 - a program that talks to its user
+
+    def add(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Print rows."""
+        for row in rows:
+            print(",\n" if self._has_rows else "[\n", _json(row, indent=None), sep="", end="")  # noqa: T201 - as above
+            self._has_rows = True
+        sys.stdout.flush()
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]], *, title: str = "") -> None:

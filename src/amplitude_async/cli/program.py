@@ -52,7 +52,7 @@ COMMANDS: Final = (
     Command("identify", "tracking:identify", "Change properties of a user, or of many from standard input.", _SEND),
     Command("import", "backfill:import_files", "Send files of events by the Batch API; go on where it was stopped.", _SEND),
     Command("export", "exports:export", "Keep a folder of raw events up to date, or write them to one file.", _GET),
-    Command("export-query", "exports:export_query", "Ask SQL of a folder of exported events, with DuckDB.", _GET),
+    Command("export-query", "querying:export_query", "Ask SQL of a folder of exported events, with DuckDB.", _GET),
     Command("search", "users:search", "Find users by an id, or the beginning of one.", _ASK, "users"),
     Command("activity", "users:activity", "Show a user's summary and events.", _ASK, "users"),
     Command("segment", "charts:segment", "How often, or by how many users, an event was done.", _ASK),
