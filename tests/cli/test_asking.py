@@ -86,6 +86,7 @@ def test_users_are_found_and_shown(ask: Cli) -> None:
     assert events.startswith("event_time,event_type")
     assert "nobody" in nobody
     assert none == "amplitude_id,user_id\n"
+    assert ask("users", "activity", "99999").stdout == "nobody is known under 99999\n"
 
 
 def test_a_hostile_name_does_nothing_to_the_terminal(cli: Cli) -> None:
@@ -145,6 +146,16 @@ def test_cohorts_are_made_read_and_changed(cli: Cli, box: Sandbox) -> None:
     assert "2 of 500" in cli("cohorts", "usage").stdout
     cli("cohorts", "download", "no-such-cohort", "-o", "none.csv", code=5)
     assert not (cli.folder / "none.csv").exists()
+
+
+def test_a_file_of_ids_is_utf_8(cli: Cli) -> None:
+    """What is not is refused in a line, and so is a tracking plan; the mark that Windows puts in front is no part of an id."""
+    (cli.folder / "latin.txt").write_bytes(b"us\xe9r-12345\n")
+    for arguments in (["privacy", "delete", "--file", "latin.txt", "--yes"], ["taxonomy", "diff", "latin.txt"]):
+        assert "latin.txt is no text in UTF-8" in cli(*arguments, code=2).stderr
+    (cli.folder / "marked.txt").write_bytes("\ufeffusér-12345\r\n".encode())
+    cli("track", "x", "--user-id", "usér-12345")
+    assert "1 accepted" in cli("privacy", "delete", "--file", "marked.txt", "--yes").stdout
 
 
 @pytest.mark.parametrize("name", ["plan.json", "plan.yaml"])

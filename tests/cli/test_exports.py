@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 import zipfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -129,6 +130,31 @@ def test_sql_is_asked_of_a_folder(ask: Cli) -> None:
     assert "DuckDB" in ask("export-query", "select nonsense from events", "parquet", code=2).stderr
     ask("export", day, "zips", "--format", "zip")
     assert "DuckDB does not read" in ask("export-query", "select 1", "zips", code=2).stderr
+
+
+def test_what_sql_finds_is_json(ask: Cli) -> None:
+    """Whatever DuckDB knows and JSON does not becomes what JSON knows; every column is there; nothing found is an empty list."""
+    pytest.importorskip("duckdb")
+    ask("export", YESTERDAY - timedelta(days=2), "raw", "--format", "ndjson")
+    odd = "1/0 as a, 'nan'::double as a, '\\x01'::blob as b, [1.5, 'inf'::double] as c, {'d': date '2026-05-01'} as e, 1 as a"
+    (row,) = json.loads(ask("export-query", f"select {odd}", "raw", "--json").stdout, parse_constant=lambda name: 1 / 0)
+    assert row == {"a": None, "a_2": None, "b": "01", "c": [1.5, None], "e": {"d": "2026-05-01"}, "a_3": 1}
+    assert ask.json("export-query", "select * from events where false", "raw") == []
+    assert "no query" in ask("export-query", " ", "raw", code=2).stderr
+    assert "give one of" in ask("export-query", "select 1", "raw", "--json", "--csv", code=2).stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_ctrl_c_ends_a_query_of_a_folder(ask: Cli) -> None:
+    """DuckDB, which would count on for hours, is interrupted."""
+    pytest.importorskip("duckdb")
+    ask("export", YESTERDAY - timedelta(days=2), "raw", "--format", "ndjson")
+    endless = "select count(*) from range(100000000000) a, range(100000) b where a.range % 7 = b.range % 5"
+    process = ask.start("export-query", f"copy (select 1) to 'begun.csv'; {endless}", "raw")
+    until((ask.folder / "begun.csv").exists)
+    process.send_signal(signal.SIGINT)
+    code, out, err = finished(process)
+    assert (code, out, err) == (130, "", "amplitude-async: interrupted\n")
 
 
 def test_without_duckdb_or_a_folder_it_says_so(ask: Cli) -> None:

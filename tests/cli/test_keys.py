@@ -34,8 +34,10 @@ def test_a_profile_is_kept_used_and_removed(lone_cli: Cli, box: Sandbox) -> None
     cli("profile", "add", "default", stdin=keys, code=2)
     cli("profile", "add", "default", "--replace", "--region", "eu", stdin=keys)
     assert cli.json("profile", "list")["profiles"][0]["where"] == "eu"
-    cli("profile", "remove", "default")
+    assert cli.json("profile", "remove", "default")["removed"] == "default"
     cli("profile", "remove", "default", code=3)
+    assert cli.json("profile", "add", "other", stdin=keys)["kept"] == {"name": "other", "where": "us", "keys": "api_key, secret_key"}
+    cli("profile", "remove", "other")
     assert "There are no profiles" in cli("profile", "list").stdout
 
 

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
+import socket
 import sqlite3
+import ssl
 import subprocess
 import sys
+import threading
 import time
-from contextlib import closing
+from contextlib import closing, contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+import trustme
 
-from amplitude_async.cli.doctor import look_at
+from amplitude_async import AsyncAmplitude
+from amplitude_async.cli.doctor import ask_ingestion
+from amplitude_async.cli.reaching import look_at
+from amplitude_async.sandbox import Sandbox
 
 from .conftest import finished
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
-
-    from amplitude_async.sandbox import Sandbox
 
     from .conftest import Cli
 
@@ -176,9 +185,97 @@ def test_the_doctor_notes_a_proxy_that_is_not_used(cli: Cli) -> None:
     assert "network" not in found
 
 
+@contextmanager
+def speaking_tls(authority: trustme.CA, *names: str, not_after: datetime | None = None) -> Iterator[str]:
+    """Answer over TLS by a certificate of this authority; the clock of this server is an hour fast."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(*names, not_after=not_after).configure_cert(context)
+    date = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            while True:
+                try:
+                    wire, _ = server.accept()
+                except OSError:
+                    return
+                with suppress(OSError), context.wrap_socket(wire, server_side=True) as spoken:
+                    spoken.recv(4096)
+                    spoken.sendall(f"HTTP/1.1 200 OK\r\nDate: {date}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"https://localhost:{server.getsockname()[1]}"
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join(10)
+
+
+def test_the_doctor_trusts_whom_the_library_trusts(cli: Cli) -> None:
+    """A certificate of an authority that nobody knows is bad; named in SSL_CERT_FILE it counts only with --trust-env, as for a client."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(cli.folder / "authority.pem"))
+    with speaking_tls(authority, "localhost") as url:
+        cli.env |= {"AMPLITUDE_BASE_URL": url, "SSL_CERT_FILE": str(cli.folder / "authority.pem")}
+        found = {finding["what"]: finding for finding in cli.json("doctor", code=1)}
+        assert found["TLS"]["state"] == "bad"
+        assert "issuer certificate" in found["TLS"]["says"]
+        assert "--trust-env" in found["TLS"]["do"]
+        found = {finding["what"]: finding for finding in cli.json("doctor", "--trust-env", code=1)}
+        assert found["TLS"]["state"] == "ok", found
+        assert "TLSv1.3" in found["TLS"]["says"]
+        assert (found["clock"]["state"], found["clock"]["do"]) == ("bad", "let the system set it (NTP)")
+        assert "slow" in found["clock"]["says"]
+
+
+@pytest.mark.parametrize(
+    ("names", "days", "says"),
+    [(("localhost",), 3, "days left"), (("localhost",), -1, "expired"), (("elsewhere.example",), 100, "Hostname mismatch")],
+)
+def test_the_doctor_reads_certificates(names: tuple[str, ...], days: int, says: str) -> None:
+    """One that ends soon is worth a note; one that has ended, or is for another host, is bad."""
+    authority = trustme.CA()
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    with speaking_tls(authority, *names, not_after=datetime.now(UTC) + timedelta(days=days)) as url:
+        found = {finding.what: finding for finding in look_at(url, 10, time.time, trusting)}
+    assert says in found["TLS"].says
+    assert found["TLS"].state == ("note" if days == 3 else "bad")
+
+
+def test_the_doctor_is_told_where_there_is_no_tls(cli: Cli, box: Sandbox) -> None:
+    """A port that speaks plain HTTP is no riddle of OpenSSL's."""
+    cli.env["AMPLITUDE_BASE_URL"] = box.url.replace("http:", "https:")
+    found = {finding["what"]: finding for finding in cli.json("doctor", code=1)}
+    assert "does that port speak TLS" in found["TLS"]["do"]
+
+
+def test_the_doctor_asks_the_other_region() -> None:
+    """A key that is not accepted here and is there says which --region to give; one that nobody knows is said to be wrong."""
+
+    async def ask(key: str) -> tuple[str, str]:
+        with Sandbox(api_key="invented-us") as here, Sandbox(api_key="invented-eu") as there:
+            other = AsyncAmplitude(key, base_url=there.url)
+            async with AsyncAmplitude(key, base_url=here.url) as client:
+                found = await ask_ingestion(client, ("eu", other))
+            await other.aclose()
+        return found.state, found.do
+
+    assert asyncio.run(ask("invented-us")) == ("ok", "")
+    assert asyncio.run(ask("invented-eu")) == ("bad", "--region eu, or AMPLITUDE_REGION=eu")
+    assert "copy it anew" in asyncio.run(ask("invented"))[1]
+
+
+def test_the_doctor_sees_a_proxy_that_does_not_run(cli: Cli) -> None:
+    """With --trust-env the proxy of the environment is used, and named where nothing comes through it."""
+    cli.env["HTTP_PROXY"] = "http://127.0.0.1:9"
+    found = {finding["what"]: finding for finding in cli.json("doctor", "--trust-env", code=1)}
+    assert found["sending"]["do"] == "does the proxy of HTTP_PROXY run?"
+    assert "a proxy is used" in found["network"]["says"]
+
+
 def test_the_doctor_sees_a_clock_that_is_wrong(box: Sandbox) -> None:
     """The time beside an answer tells how far off this machine's is."""
     for ahead, state, says in ((0, "ok", "within"), (600, "bad", "fast"), (-600, "bad", "slow")):
-        *_, found = look_at(box.url, 10, lambda ahead=ahead: time.time() + ahead)  # type: ignore[misc]  # bound now
+        *_, found = look_at(box.url, 10, lambda ahead=ahead: time.time() + ahead, ssl.create_default_context())  # type: ignore[misc]  # bound now
         assert (found.what, found.state) == ("clock", state)
         assert says in found.says

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from rich.text import Text
 
 from amplitude_async import errors
-from amplitude_async.cli.doctor import judge_clock, judge_id, judge_key
 from amplitude_async.cli.drawing import bars, heat, lines
 from amplitude_async.cli.exits import EXITS, code_for, one_line
+from amplitude_async.cli.judging import judge_clock, judge_id, judge_key, judge_version
 from amplitude_async.cli.lines import Line, event_of
 from amplitude_async.cli.pacing import Pace
 from amplitude_async.cli.pairs import as_event, read_pairs
@@ -231,11 +231,43 @@ def test_a_line_goes_from_the_bottom_to_the_top() -> None:
 
 def test_heat_says_its_numbers() -> None:
     """Each cell has its share in figures; a gap is blank; dark cells have light ink."""
-    drawn = heat([("May 1", "260", [1.0, 0.25, None])], ["d0", "d1", "d2"], first="day", second="users")
+    drawn, left_out = heat([("May 1", "260", [1.0, 0.25, None])], ["d0", "d1", "d2"], 80, first="day", second="users")
     assert isinstance(drawn[1], Text)
     assert drawn[1].plain.split() == ["May", "1", "260", "100%", "25%"]
     assert "#ffffff" in str(drawn[1].spans[0].style)
     assert "#000000" in str(drawn[1].spans[1].style)
+
+
+def test_what_there_is_no_room_for_is_left_out() -> None:
+    """A table of shares keeps its first columns and says how many there is no room for; a bar with its words is never wider than asked."""
+    drawn, left_out = heat([("May 1", "260", [1.0] * 30)], [f"d{n}" for n in range(30)], 40, first="day", second="users")
+    assert left_out == 25
+    assert all(line.cell_len <= 40 for line in drawn)
+    shown = bars([("名前の長い出来事", 3, "3"), ("x", 1, "1  33.3% of all, 50.0% of step 1")], 40)
+    assert all(line.cell_len <= 40 for line in shown)
+    assert shown[0].cell_len - len(shown[0].plain) == 8
+    assert shown[1].plain.startswith(" " * 15 + "x ")
+
+
+@pytest.mark.parametrize(
+    ("requirement", "version", "says"),
+    [
+        ("pyarrow<27,>=19; extra == 'parquet'", "15.0.2", ">=19"),
+        ("pyarrow<27,>=19; extra == 'parquet'", "27.0.0rc1", "<27"),
+        ("pyarrow<27,>=19; extra == 'parquet'", "19.0", None),
+        ("httpx2<3,>=2", "2", None),
+        ("opentelemetry-api<2,>=1.30", "1.4.0", ">=1.30"),
+        ("anyio", "4.0", None),
+        ("!", "4.0", None),
+    ],
+)
+def test_the_doctor_judges_versions(requirement: str, version: str, says: str | None) -> None:
+    """A package outside the versions that the extra asks for is named with the line that mends it."""
+    found = judge_version(requirement, version)
+    assert (found is None) is (says is None)
+    if found is not None and says is not None:
+        assert says in found.says
+        assert found.do.startswith("pip install 'amplitude-async")
 
 
 def test_the_doctor_judges_keys_clocks_and_ids() -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import gzip
 import json
 import signal
+import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .conftest import finished, until
+from .conftest import COMMAND, finished, until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,6 +72,7 @@ def test_an_event_that_is_refused_says_why(cli: Cli) -> None:
     """Here or by Amplitude: one line, and its code."""
     assert "user_id" in cli("track", "x", code=2).stderr
     assert "id length" in cli("track", "x", "--user-id", "abc", code=9).stderr
+    assert "invalid: time" in cli("track", "x", "--user-id", "user-12345", "--time", "-5", code=9).stderr
     cli("track", "x", "--user-id", "abc", "--min-id-length", "1")
     assert "neither name=text" in cli("track", "x", "--user-id", "user-12345", "-p", "broken", code=2).stderr
 
@@ -87,6 +89,19 @@ def test_events_come_from_standard_input(cli: Cli, box: Sandbox) -> None:
     assert [row["line"] for row in kept] == [4, 6, 7]
     assert kept[0]["event"] == "nope"
     assert kept[2]["event"] == {"event_type": "z", "user_id": "abc"}
+
+
+def test_lines_of_other_systems_are_read(cli: Cli, box: Sandbox) -> None:
+    """The byte-order mark and the line ends of Windows are no part of an event; what is not UTF-8 is refused by its line."""
+    box.events()
+    lines = [json.dumps({"event_type": f"größe-{n}", "user_id": "user-12345"}, ensure_ascii=False).encode() for n in range(2)]
+    data = b"\xef\xbb\xbf" + b"\r\n".join([*lines, b"", b'{"event_type": "gr\xf6\xdfe", "user_id": "user-12345"}', b""])
+    (cli.folder / "old.ndjson").write_bytes(data)
+    assert "2 delivered, 1 rejected" in cli("import", "old.ndjson", code=1).stdout
+    assert "not in UTF-8" in json.loads((cli.folder / "old.ndjson.rejects.ndjson").read_text("utf-8"))["reason"]
+    done = subprocess.run([*COMMAND, "track"], env=cli.env, input=data, capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (1, b"2 delivered, 1 rejected\n")
+    assert [event["event_type"] for event in events(box)] == ["größe-0", "größe-1"] * 2
 
 
 def test_events_are_sent_while_more_are_awaited(cli: Cli, box: Sandbox) -> None:

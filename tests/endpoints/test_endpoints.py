@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from base64 import b64encode
+from collections import Counter
 from email.parser import BytesParser
 from email.policy import HTTP
 from importlib import import_module
@@ -20,6 +22,8 @@ from .table import KEYS, Row
 
 MODULES = sorted(path.stem for path in Path(__file__).parent.glob("*.py") if path.stem not in {"__init__", "table", "test_endpoints"})
 ROWS: list[Row] = [row for module in MODULES for row in import_module(f".{module}", __package__).ROWS]
+ROOT = Path(__file__).parents[2]
+LEFT_OUT = [row for row in ROWS if row.call is None]
 DONE = [row for row in ROWS if row.call is not None]
 TOTAL = 192
 """How many endpoints Amplitude's pages list; raised when they list more."""
@@ -140,3 +144,20 @@ def test_no_endpoint_is_missing() -> None:
     assert len(ROWS) == TOTAL
     assert all((row.call is not None) == (row.why == "done") for row in ROWS)
     assert all(row.why.strip() for row in ROWS)
+
+
+def test_the_page_lists_what_is_left_out() -> None:
+    """Every group of endpoints without a call is on the page, with how many they are and a reason that the table has."""
+    page = (ROOT / "docs" / "apis" / "left_out.md").read_text("utf-8")
+    lines = re.findall(r"^\| ([^|]+) \| (\d+) \| ([^|]+) \|$", page, re.MULTILINE)
+    assert {name: int(count) for name, count, _ in lines} == Counter(row.name.partition(":")[0] for row in LEFT_OUT)
+    for name, _, why in lines:
+        assert any(row.why.startswith(why) for row in LEFT_OUT if row.name.partition(":")[0] == name), name
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/index.md", "docs/apis/left_out.md"])
+def test_the_pages_count_right(page: str) -> None:
+    """Where a page says how many endpoints there are, it is the table's number."""
+    text = (ROOT / page).read_text("utf-8")
+    assert set(re.findall(r"(\d+) endpoints", text)) <= {str(len(ROWS)), str(len(ROWS) - len(LEFT_OUT))}
+    assert str(len(ROWS) - len(LEFT_OUT)) in text

@@ -67,7 +67,7 @@ async def import_files(
         raise InvalidArgumentError(message, argument="rate")
     for file in files:
         if not file.is_file():
-            message = f"{file} is no file"
+            message = f"{file} is no file" + ("; events that come through a pipe are sent by `track`" if file.exists() else "")
             raise InvalidArgumentError(message, argument="FILE")
     options: dict[str, object] | None = None if min_id_length is None else {"min_id_length": min_id_length}
     reports: list[dict[str, Any]] = []

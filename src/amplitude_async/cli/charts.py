@@ -19,6 +19,7 @@ from amplitude_async.cli.pairs import as_event
 from amplitude_async.cli.printing import (
     CHART_WIDTH,
     as_text,
+    columns_that_fit,
     drawn,
     note,
     out_console,
@@ -93,10 +94,11 @@ class Show:
     """Write a picture: out.html, out.png or out.svg (the extra `plot`)."""
 
     def check(self, connection: Connection) -> None:
-        """See that one form was asked for, before a query is paid for.
+        """See that one form was asked for and can be given, before a query is paid for.
 
         Raises:
             InvalidArgumentError: There are several, or the picture is of no kind that can be made.
+            ConfigurationError: What draws pictures is not installed.
         """
         asked = [name for name, wanted in (("--json", connection.json), ("--csv", self.csv), ("--chart", self.chart)) if wanted]
         if len(asked) > 1:
@@ -105,10 +107,22 @@ class Show:
         if self.plot is not None and self.plot.suffix not in PLOT_SUFFIXES:
             message = f"--plot writes {', '.join(PLOT_SUFFIXES)}, not {self.plot.name!r:.60}"
             raise InvalidArgumentError(message, argument="--plot")
+        if self.plot is not None and not _can_plot():
+            message = "--plot needs packages that are not installed: pip install 'amplitude-async[plot]'"
+            raise ConfigurationError(message)
 
 
 SPAN: Final = Span()
 SHOW: Final = Show()
+
+
+def _can_plot() -> bool:
+    try:
+        import_module("altair")
+        import_module("vl_convert")
+    except ImportError:
+        return False
+    return True
 
 
 def _given(**fields: object) -> dict[str, Any]:
@@ -360,7 +374,12 @@ def _retention(one: _Answer, title: str, interval: str, show: Show) -> None:
         return
     heads = [f"{interval[0]}{at}" for at in range(most)]
     rows.append(("all", as_text(sum(cells[0]["count"] for _, cells in cohorts)), together))
-    _draw(title, heat([(day, words, shares[:most]) for day, words, shares in rows], heads, first=interval, second="users"))
+    shown, left_out = heat(
+        [(day, words, shares[:most]) for day, words, shares in rows], heads, out_console().width, first=interval, second="users"
+    )
+    _draw(title, shown)
+    if left_out:
+        note(f"{left_out} more columns: --csv, --json")
     if any(cell.get("incomplete") for _, cells in cohorts for cell in cells):
         note(f"{interval}s that are not over yet are left out")
 
@@ -469,14 +488,9 @@ def _told(answer: _Answer, about: About, show: Show, connection: Connection) -> 
 
 
 def _plot(answer: _Answer, about: About, path: Path) -> None:
-    try:
-        plots: Any = import_module("amplitude_async.plots")
-    except ImportError:
-        plots = None
-    if plots is None:
-        message = "--plot needs packages that are not installed: pip install 'amplitude-async[plot]'"
-        raise ConfigurationError(message)
-    plots.save(plots.plot(answer, title=about.title, kind=about.kind, unit=about.unit or None), path)
+    from amplitude_async.plots import plot, save  # noqa: PLC0415 - loaded where something is drawn
+
+    save(plot(answer, title=about.title, kind=about.kind, unit=about.unit or None), path)
     note(f"wrote {path}")
 
 
@@ -505,14 +519,15 @@ def _numbers(answer: _Answer, about: About, show: Show, connection: Connection) 
         else:
             _draw(title, lines(series, places, _width(), plain=_is_plain()))
     else:
-        shown = dict(list(series.items())[:MOST_LABELS])
         rows = [
-            {"": place, **{name: values[at] if at < len(values) else None for name, values in shown.items()}}
+            {"": place, **{name: values[at] if at < len(values) else None for name, values in series.items()}}
             for at, place in enumerate(places)
         ]
+        shown = list(series)[:MOST_LABELS]
+        shown = shown[: max(1, columns_that_fit(("", *shown), rows) - 1)]
         print_table(("", *shown), rows, title=title)
         if len(series) > len(shown):
-            note(f"{len(series) - len(shown)} more columns; --csv and --json have all of them")
+            note(f"{len(series) - len(shown)} more columns: --csv, --json")
     return DONE
 
 

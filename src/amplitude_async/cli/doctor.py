@@ -1,26 +1,23 @@
-"""``doctor``: what is wrong with keys, region, network, clock and ids, and what to do about it.
+"""``doctor``: what is wrong with versions, keys, region, network, TLS, clock and ids, and what to do about it.
 
 It sends two questions to Amplitude that change nothing: an upload of no events, and a search for a user that is not there. Their
-answers tell whether the keys are accepted; the ``Date`` beside an answer tells what time it is.
+answers tell whether the keys are accepted, and if not, whether the other region accepts them; the ``Date`` beside an answer tells what
+time it is.
 """
 
 import os
 import platform
 import re
-import socket
-import ssl
-import sys
 import time
-from collections.abc import Callable
-from email.utils import parsedate_to_datetime
+from dataclasses import replace
 from functools import partial
 from importlib import metadata
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Final, Literal
 
 from amplitude_async._version import __version__
 from amplitude_async.cli import keys
 from amplitude_async.cli.exits import DONE, PARTLY, one_line
+from amplitude_async.cli.judging import Finding, judge_id, judge_key, judge_version
 from amplitude_async.cli.printing import drawn, print_json
 from amplitude_async.cli.settings import CONNECTION, PROFILE_VARIABLE, Connection, chosen_profile
 from amplitude_async.errors import (
@@ -30,92 +27,18 @@ from amplitude_async.errors import (
     ConfigurationError,
     NotFoundError,
     ResponseError,
+    TransportError,
 )
 
 if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
     from amplitude_async.client import AsyncAmplitude
 
-__all__ = ["Finding", "doctor", "judge_clock", "judge_id", "judge_key"]
-
-State = Literal["ok", "note", "bad"]
-
-MOST_SKEW: Final = 120.0
-"""Seconds that this clock may differ; events are stamped by it."""
-SOON_DAYS: Final = 14
-SHORTEST_ID: Final = 5
-FORBIDDEN: Final = frozenset(
-    {
-        "anonymous",
-        "nil",
-        "none",
-        "null",
-        "n/a",
-        "na",
-        "undefined",
-        "unknown",
-        "0",
-        "-1",
-        "{}",
-        "lmy47d",
-        "00000000-0000-0000-0000-000000000000",
-    }
-)
-"""Ids that Amplitude takes for none (https://amplitude.com/docs/apis/analytics/http-v2, "Device and user ID")."""
 _KEY: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _PROXIES: Final = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
-_EXTRAS: Final = {"cli": "cyclopts", "parquet": "pyarrow", "sandbox": "uvicorn", "fast": "isal", "plot": "altair", "query": "duckdb"}
 _PARTS: Final = ("httpx", "msgspec", "anyio")
-_ANSWER_BYTES: Final = 8192
-
-
-class Finding(NamedTuple):
-    """One thing that was looked at.
-
-    Attributes:
-        what: What it was.
-        state: ``ok``, ``note`` (worth knowing) or ``bad`` (will not work).
-        says: What was found.
-        do: What to do about it, or ``""``.
-    """
-
-    what: str
-    state: State
-    says: str
-    do: str = ""
-
-
-def judge_key(name: str, value: str) -> Finding:
-    """Say whether a key looks like one, without showing it."""
-    what = name.replace("_", " ")
-    if _KEY.fullmatch(value) is None:
-        return Finding(
-            what, "note", f"{len(value)} characters, where Amplitude's have 32 of 0-9 and a-f", "fine for a sandbox; else copy it anew"
-        )
-    return Finding(what, "ok", "32 characters, as Amplitude's are")
-
-
-def judge_clock(skew: float) -> Finding:
-    """Say whether a clock that is so many seconds fast is right enough."""
-    if abs(skew) <= MOST_SKEW:
-        return Finding("clock", "ok", f"within {max(1.0, abs(skew)):.0f} s of the server's")
-    direction = "fast" if skew > 0 else "slow"
-    return Finding("clock", "bad", f"{abs(skew):,.0f} s {direction}: events get a wrong time", "let the system set it (NTP)")
-
-
-def judge_id(name: str, value: str, shortest: int = SHORTEST_ID) -> Finding:
-    """Say whether Amplitude would take an id."""
-    if value.strip().lower() in FORBIDDEN or not value.strip():
-        return Finding(
-            name, "bad", f"{value!r:.60} is one of the values that Amplitude takes for no id", "use ids that tell people apart"
-        )
-    if len(value) < shortest:
-        return Finding(
-            name,
-            "bad",
-            f"{value!r:.60} is shorter than {shortest}, so Amplitude refuses its events",
-            "send min_id_length, or longer ids",
-        )
-    return Finding(name, "ok", f"{value!r:.60} would be accepted")
+_EXTRA: Final = re.compile(r"(?P<package>[\w.-]+).*;\s*extra == '(?P<extra>\w+)'", re.ASCII)
 
 
 async def doctor(
@@ -165,11 +88,35 @@ def _show(found: list[Finding], connection: Connection) -> None:
 def _versions() -> list[Finding]:
     parts = ", ".join(f"{name} {_version(name)}" for name in _PARTS)
     python = f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
-    missing = [f"{extra} ({package})" for extra, package in _EXTRAS.items() if _version(package) is None]
-    found = [Finding("version", "ok", f"amplitude-async {__version__}, {parts}, {python}")]
+    required = _required()
+    wrong = dict.fromkeys(
+        finding
+        for line in required
+        if "extra == 'all'" not in line and (version := _version(_name(line))) is not None
+        if (finding := judge_version(line, version)) is not None
+    )
+    # An extra is there if all of its packages are.
+    missing = {read["extra"]: None for line in required if (read := _EXTRA.match(line)) and _version(read["package"]) is None}
+    missing.pop("all", None)
+    if _version("duckdb") is None:
+        missing["duckdb (for export-query)"] = None
+    found = [Finding("version", "ok", f"amplitude-async {__version__}, {parts}, {python}"), *wrong]
     if missing:
         found.append(Finding("extras", "note", f"not installed: {', '.join(missing)}", "only if you need what they do"))
     return found
+
+
+def _required() -> list[str]:
+    try:
+        return metadata.requires("amplitude-async") or []
+    except metadata.PackageNotFoundError:
+        # Run from its source, where nobody has said what goes with it.
+        return []
+
+
+def _name(requirement: str) -> str:
+    found = re.match(r"[\w.-]+", requirement, re.ASCII)
+    return found[0] if found else ""
 
 
 def _version(package: str) -> str | None:
@@ -193,12 +140,16 @@ def _profile(connection: Connection) -> list[Finding]:
 
 
 def _proxies(connection: Connection) -> list[Finding]:
-    there = [name for name in _PROXIES if os.environ.get(name) or os.environ.get(name.lower())]
+    there = _proxies_there()
     if not there:
         return [Finding("proxies", "ok", "none in the environment")]
     if connection.trust_env:
-        return [Finding("proxies", "ok", f"{', '.join(there)} is used (--trust-env)")]
-    return [Finding("proxies", "note", f"{', '.join(there)} is set, and not used", "--trust-env uses it (trust_env=True in Python)")]
+        return [Finding("proxies", "ok", f"of {', '.join(there)}, as --trust-env asks for")]
+    return [Finding("proxies", "note", f"{', '.join(there)} set, and not used", "--trust-env uses it (trust_env=True in Python)")]
+
+
+def _proxies_there() -> list[str]:
+    return [name for name in _PROXIES if os.environ.get(name) or os.environ.get(name.lower())]
 
 
 def _keys(client: "AsyncAmplitude") -> list[Finding]:
@@ -224,28 +175,82 @@ def _keys(client: "AsyncAmplitude") -> list[Finding]:
 async def _network(client: "AsyncAmplitude", connection: Connection) -> list[Finding]:
     import anyio.to_thread  # noqa: PLC0415 - not for --offline
 
+    from amplitude_async.cli.reaching import look_at  # noqa: PLC0415 - as above
+
     settings = client._caller.connection.settings  # noqa: SLF001 - the library's own room
     found: list[Finding] = []
     apis: tuple[Literal["ingestion", "dashboard"], ...] = ("ingestion", "dashboard")
     origins = dict.fromkeys(endpoint.origin for api in apis if (endpoint := settings.endpoints[api]) is not None)
     is_there = True
-    if connection.trust_env and any(os.environ.get(name) or os.environ.get(name.lower()) for name in _PROXIES):
+    if connection.trust_env and _proxies_there():
         found.append(Finding("network", "note", "not looked at directly, because a proxy is used"))
     else:
+        transport, _ = client._caller.connection.enter()  # noqa: SLF001 - as above
         for origin in origins:
-            looked = await anyio.to_thread.run_sync(partial(look_at, origin, connection.timeout or 10.0, time.time))
+            tls = transport._context(origin)  # noqa: SLF001 - whom the library itself trusts
+            looked = await anyio.to_thread.run_sync(partial(look_at, origin, connection.timeout or 10.0, time.time, tls))
             found += looked
             is_there &= all(finding.state != "bad" for finding in looked if finding.what != "clock")
     if not is_there:
         return found
-    found.append(await _ask_ingestion(client))
+    hint = f"does the proxy of {', '.join(_proxies_there())} run?" if connection.trust_env and _proxies_there() else ""
+    found.append(await ask_ingestion(client, _elsewhere(client, connection), hint=hint))
     if settings.credentials["secret_key"] is not None:
-        found.append(await _ask_dashboard(client))
+        found.append(await _ask_dashboard(client, hint))
     return found
 
 
-async def _ask_ingestion(client: "AsyncAmplitude") -> Finding:
-    """Send an upload of no events: a wrong key is named first, a right one is told that events are missing."""
+def _elsewhere(client: "AsyncAmplitude", connection: Connection) -> "tuple[str, AbstractAsyncContextManager[AsyncAmplitude]] | None":
+    """Return the other region and a client that asks there; nothing where the client asks neither Amplitude's US nor its EU."""
+    from amplitude_async._protocol.hosts import HOSTS  # noqa: PLC0415 - not for --offline
+
+    endpoint = client._caller.connection.settings.endpoints["ingestion"]  # noqa: SLF001 - the library's own room
+    us, eu = (f"https://{host}" for host in HOSTS["ingestion"])
+    origin = None if endpoint is None else endpoint.origin
+    if origin == us:
+        return "eu", replace(connection, region="eu", base_url=None).client()
+    return ("us", replace(connection, region="us", base_url=None).client()) if origin == eu else None
+
+
+async def ask_ingestion(
+    client: "AsyncAmplitude", elsewhere: "tuple[str, AbstractAsyncContextManager[AsyncAmplitude]] | None" = None, *, hint: str = ""
+) -> Finding:
+    """Send an upload of no events: a wrong key is named first, a right one is told that events are missing.
+
+    Args:
+        client: The client whose key it is.
+        elsewhere: Another region, and a client to ask there if the key is not accepted here.
+        hint: What to do if there is no answer.
+    """
+    try:
+        is_accepted = await _is_accepted(client)
+    except AmplitudeError as error:
+        return Finding("sending", "bad", str(error), hint if isinstance(error, TransportError) else "")
+    if is_accepted is None:
+        return Finding("sending", "note", "Amplitude answered an empty upload with success; the key may be right")
+    if is_accepted:
+        return Finding("sending", "ok", "the API key is accepted")
+    if elsewhere is not None:
+        region, other = elsewhere
+        try:
+            async with other as asked:
+                if await _is_accepted(asked):
+                    return Finding(
+                        "sending", "bad", "the API key is of the other region", f"--region {region}, or AMPLITUDE_REGION={region}"
+                    )
+        except AmplitudeError:
+            # Nothing is known of it there; what was said here stays.
+            return _refused("the right key? the right --region? keys of one are unknown to the other")
+        return _refused("the other region does not know it either: copy it anew from the project's settings")
+    return _refused("the right key? the right --region? keys of one are unknown to the other")
+
+
+def _refused(do: str) -> Finding:
+    return Finding("sending", "bad", "Amplitude does not accept the API key", do)
+
+
+async def _is_accepted(client: "AsyncAmplitude") -> bool | None:
+    """Say whether the API key is accepted; ``None`` if the answer tells nothing."""
     from amplitude_async._protocol.bodies import Upload  # noqa: PLC0415 - not for --offline
     from amplitude_async._protocol.call import Call, read_json  # noqa: PLC0415 - as above
 
@@ -253,20 +258,13 @@ async def _ask_ingestion(client: "AsyncAmplitude") -> Finding:
     try:
         await client._caller.run(call)  # noqa: SLF001 - there is no such call for users
     except BadRequestError:
-        return Finding("sending", "ok", "the API key is accepted")
+        return True
     except AuthenticationError:
-        return Finding(
-            "sending",
-            "bad",
-            "Amplitude does not accept the API key",
-            "the right key? the right --region? keys of one are unknown to the other",
-        )
-    except AmplitudeError as error:
-        return Finding("sending", "bad", str(error))
-    return Finding("sending", "note", "Amplitude answered an empty upload with success; the key may be right")
+        return False
+    return None
 
 
-async def _ask_dashboard(client: "AsyncAmplitude") -> Finding:
+async def _ask_dashboard(client: "AsyncAmplitude", hint: str) -> Finding:
     try:
         await client.user_search("amplitude-async-doctor")
     except NotFoundError:
@@ -281,69 +279,5 @@ async def _ask_dashboard(client: "AsyncAmplitude") -> Finding:
     except ResponseError as error:
         return Finding("asking", "note", str(error))
     except AmplitudeError as error:
-        return Finding("asking", "bad", str(error))
+        return Finding("asking", "bad", str(error), hint if isinstance(error, TransportError) else "")
     return Finding("asking", "ok", "API key and secret are accepted: exports and queries work")
-
-
-def look_at(origin: str, seconds: float, clock: Callable[[], float]) -> list[Finding]:
-    """Look up, connect, shake hands, and ask for the time. Blocks.
-
-    Args:
-        origin: ``https://host`` or ``http://host:port``.
-        seconds: How long each step may take.
-        clock: The clock to judge.
-    """
-    parts = urlsplit(origin)
-    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
-    begun = time.perf_counter()
-    try:
-        wire: socket.socket = socket.create_connection((host, port), timeout=seconds)
-    except socket.gaierror:
-        return [Finding("network", "bad", f"{host} is not found", "is this machine online, and does its DNS know the world outside?")]
-    except OSError as error:
-        return [
-            Finding(
-                "network",
-                "bad",
-                f"{host}:{port} cannot be reached ({error.strerror or error})",
-                "a firewall, or a proxy that is to be used?",
-            )
-        ]
-    found = [Finding("network", "ok", f"{host}:{port} in {(time.perf_counter() - begun) * 1000:.0f} ms")]
-    with wire:
-        try:
-            if parts.scheme == "https":
-                wire = ssl.create_default_context().wrap_socket(wire, server_hostname=host)
-                found.append(_certificate(host, wire, clock()))
-            wire.sendall(
-                f"HEAD / HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\nUser-Agent: amplitude-async-doctor\r\n\r\n".encode()
-            )
-            answer = wire.recv(_ANSWER_BYTES).decode("latin-1")
-        except ssl.SSLCertVerificationError as error:
-            return [*found, Finding("TLS", "bad", f"{host}: {error.verify_message}", _who_issues())]
-        except (OSError, ValueError) as error:
-            return [*found, Finding("TLS" if parts.scheme == "https" else "network", "bad", f"{host}: {error}")]
-    match = re.search(r"^date:\s*(.+?)\s*$", answer, re.IGNORECASE | re.MULTILINE)
-    if match is not None:
-        try:
-            found.append(judge_clock(clock() - parsedate_to_datetime(match[1]).timestamp()))
-        except ValueError:
-            found.append(Finding("clock", "note", f"{host} says it is {match[1]!r:.40}"))
-    return found
-
-
-def _certificate(host: str, wire: ssl.SSLSocket, now: float) -> Finding:
-    facts = wire.getpeercert() or {}
-    days = (ssl.cert_time_to_seconds(str(facts.get("notAfter"))) - now) / 86_400
-    named: Any = facts.get("issuer", ())
-    issuer = next((value for part in named for name, value in part if name == "organizationName"), "?")
-    words = f"{host}: {wire.version()}, certificate by {issuer}, {days:.0f} days left"
-    return Finding("TLS", "note" if days < SOON_DAYS else "ok", words)
-
-
-def _who_issues() -> str:
-    if os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR"):
-        return "SSL_CERT_FILE is set: does it hold the right authorities? --trust-env uses it"
-    if sys.platform == "darwin":
-        return "run 'Install Certificates.command' of this Python; or does a proxy look into TLS?"
-    return "install the system's certificates (ca-certificates); or does a proxy look into TLS?"

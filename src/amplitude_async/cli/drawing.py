@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from amplitude_async.cli.printing import as_text
@@ -35,7 +36,11 @@ _HALF: Final = 0.5
 
 def _short(text: object, most: int = _LONGEST_LABEL) -> str:
     words = as_text(text)
-    return words if len(words) <= most else words[: most - 1] + "…"
+    return words if cell_len(words) <= most else set_cell_size(words, most - 1) + "…"
+
+
+def _right(text: str, width: int) -> str:
+    return " " * (width - cell_len(text)) + text
 
 
 def bars(rows: Sequence[tuple[object, float, str]], width: int) -> list[Text]:
@@ -48,7 +53,7 @@ def bars(rows: Sequence[tuple[object, float, str]], width: int) -> list[Text]:
     if not rows:
         return []
     labels = [_short(label) for label, _, _ in rows]
-    pad = max(map(len, labels))
+    pad = max(map(cell_len, labels))
     room = max(_LEAST_BAR, width - pad - 2 - max(len(words) for _, _, words in rows))
     most = max(value for _, value, _ in rows)
     drawn = []
@@ -57,9 +62,10 @@ def bars(rows: Sequence[tuple[object, float, str]], width: int) -> list[Text]:
         bar = _FULL * (eighths // 8) + (_EIGHTHS[eighths % 8] if eighths % 8 else "")
         if value > 0 and not bar:
             bar = _EIGHTHS[1]
-        line = Text(f"{label:>{pad}} ")
+        line = Text(f"{_right(label, pad)} ")
         line.append(bar, style=COLOURS[0])
         line.append(f"{' ' if bar else ''}{words}")
+        line.truncate(max(width, _LEAST_BAR), overflow="ellipsis")
         drawn.append(line)
     return drawn
 
@@ -178,30 +184,37 @@ def _between(start: tuple[int, int], end: tuple[int, int]) -> list[tuple[int, in
     ]
 
 
-def heat(rows: Sequence[tuple[object, str, Sequence[float | None]]], heads: Sequence[str], *, first: str, second: str) -> list[Text]:
-    """Draw a table of shares, the darker the more.
+def heat(
+    rows: Sequence[tuple[object, str, Sequence[float | None]]], heads: Sequence[str], width: int, *, first: str, second: str
+) -> tuple[list[Text], int]:
+    """Draw a table of shares, the darker the more. Columns that there is no room for are left out.
 
     Args:
         rows: Label, words behind it, and a share from 0 to 1 for each column; a gap is ``None``.
         heads: The names of the columns.
+        width: How wide it may be.
         first: The head of the labels.
         second: The head of the words.
+
+    Returns:
+        The lines, and how many columns were left out.
     """
     labels = [_short(label, 20) for label, _, _ in rows]
     pad = max([len(first), *map(len, labels)])
     wide = max([len(second), *(len(words) for _, words, _ in rows)])
     cell = max([4, *(len(head) for head in heads)]) + 1
-    drawn = [Text(f"{first:<{pad}} {second:>{wide}} " + "".join(f"{head:>{cell}}" for head in heads), style="bold")]
+    most = max(1, (width - pad - wide - 2) // cell)
+    drawn = [Text(f"{first:<{pad}} {second:>{wide}} " + "".join(f"{head:>{cell}}" for head in heads[:most]), style="bold")]
     for label, (_, words, shares) in zip(labels, rows, strict=True):
         line = Text(f"{label:<{pad}} {words:>{wide}} ")
-        for share in shares:
+        for share in shares[:most]:
             if share is None:
                 line.append(" " * cell)
             else:
                 line.append(f"{share:>{cell}.0%}", style=_shade(share))
         line.rstrip()
         drawn.append(line)
-    return drawn
+    return drawn, max(0, len(heads) - most)
 
 
 def _shade(share: float) -> str:

@@ -1,6 +1,5 @@
-"""``export`` and ``export-query``: raw events into a folder or a file, and SQL over what came."""
+"""``export``: raw events into a folder or a file."""
 
-import json
 import warnings
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -10,11 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 from cyclopts import Parameter
 
 from amplitude_async.cli.exits import DONE
-from amplitude_async.cli.printing import err_console, note, print_csv, print_json, print_lines, print_table
+from amplitude_async.cli.printing import err_console, note, print_json, print_lines
 from amplitude_async.cli.settings import CONNECTION, Connection
 from amplitude_async.cli.spans import Hours, hours_of, last_hours
-from amplitude_async.errors import ConfigurationError, ExportWarning, InvalidArgumentError
-from amplitude_async.exporting.manifest import NAME as MANIFEST
+from amplitude_async.errors import ExportWarning, InvalidArgumentError
 from amplitude_async.exporting.sync import SyncFormat
 
 if TYPE_CHECKING:
@@ -61,7 +59,7 @@ async def export(
             # Asked for by --incomplete, and otherwise said below.
             warnings.simplefilter("ignore", ExportWarning)
             made = client.export(start=hours.first, end=hours.last, allow_incomplete=True if incomplete else "skip")
-        if made.end < f"{hours.last:%Y%m%dT%H}":
+        if made.end < f"{hours.last:%Y%m%dT%H}".zfill(len(made.end)):
             note(f"hours after {made.end} are not complete yet and are left out; --incomplete takes them")
         if made.end < made.start:
             message = f"No hour of {span!r:.60} is complete yet"
@@ -141,88 +139,3 @@ def _counter(made: "Export", target: Path) -> "Iterator[None]":
     with Progress(SpinnerColumn(), TextColumn("{task.description}"), Came(), TimeElapsedColumn(), console=console) as progress:
         progress.add_task(target.name, total=None)
         yield
-
-
-def export_query(
-    sql: Annotated[str, Parameter(name="SQL")],
-    folder: Annotated[Path, Parameter(name="FOLDER")] = Path(),
-    /,
-    *,
-    json: bool = False,
-    csv: bool = False,
-) -> int:
-    """Ask SQL of a folder that `export` has filled; the table is `events`. It needs DuckDB (pip install duckdb).
-
-    `amplitude-async export-query "select event_type, count(*) from events group by 1" raw`
-
-    Folders of Parquet (quickest) and of JSON lines can be asked; of zips cannot.
-
-    Args:
-        sql: The query.
-        folder: The folder; the current one if left out.
-        json: Print JSON.
-        csv: Print comma-separated rows.
-    """
-    format_, files = _files_of(folder)
-    try:
-        import duckdb  # noqa: PLC0415 - the user's own
-    except ImportError:
-        duckdb = None  # type: ignore[assignment,unused-ignore]  # it is not there
-    if duckdb is None:
-        message = "export-query needs DuckDB, which is not installed: pip install duckdb"
-        raise ConfigurationError(message)
-    connection = duckdb.connect(":memory:", config={"autoinstall_known_extensions": "false"})
-    failure = ""
-    try:
-        connection.execute("SET TimeZone = 'UTC'")
-        if format_ == "parquet":
-            events = connection.read_parquet(list(files), union_by_name=True)
-        else:
-            events = connection.read_json(list(files), format="newline_delimited", union_by_name=True, sample_size=20_000)
-        events.create_view("events")
-        found = connection.execute(sql)
-        columns = [column[0] for column in found.description or ()]
-        rows = [dict(zip(columns, row, strict=True)) for row in found.fetchall()]
-    except duckdb.Error as error:
-        failure = str(error)
-    finally:
-        connection.close()
-    if failure:
-        message = f"DuckDB: {failure}"
-        raise InvalidArgumentError(message, argument="SQL")
-    if json:
-        print_json(rows)
-    elif csv:
-        print_csv(columns, rows)
-    else:
-        print_table(columns, rows)
-    return DONE
-
-
-def _files_of(folder: Path) -> tuple[str, list[str]]:
-    """Return the format of a folder and its files, by its manifest.
-
-    Raises:
-        InvalidArgumentError: It is no folder that `export` has filled, or holds zips.
-    """
-    reason = ""
-    files: dict[str, str] = {}
-    format_ = ""
-    try:
-        with (folder / MANIFEST).open(encoding="utf-8") as lines:
-            head, *records = [json.loads(line) for line in lines if line.endswith("\n")]
-        format_ = str(head.get("format"))
-        # The last line of an hour counts.
-        files = {record["hour"]: record["file"] for record in records if Path(record["file"]).name == record["file"]}
-    except FileNotFoundError:
-        reason = f"{folder} holds no exported hours (there is no {MANIFEST} in it); amplitude-async export fills one"
-    except (ValueError, KeyError, TypeError):
-        reason = f"{folder / MANIFEST} cannot be read; run the export again"
-    found = [str(folder / name) for _, name in sorted(files.items()) if name]
-    if not reason and format_ not in {"parquet", "ndjson"}:
-        reason = f"{folder} holds hours as {format_:.20}, which DuckDB does not read; export them as parquet or ndjson"
-    if not reason and not found:
-        reason = f"{folder} holds no hour that has events"
-    if reason:
-        raise InvalidArgumentError(reason, argument="FOLDER")
-    return format_, found

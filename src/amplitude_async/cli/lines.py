@@ -84,8 +84,12 @@ def event_of(line: Line) -> dict[str, Any]:
     """
     try:
         event = json.loads(line.text)
-    except (ValueError, RecursionError) as error:
-        message = f"no JSON: {error}" if isinstance(error, json.JSONDecodeError) else "no JSON"
+    except json.JSONDecodeError as error:
+        message = f"no JSON: {error}"
+    except UnicodeDecodeError:
+        message = "no JSON: it is not in UTF-8"
+    except (ValueError, RecursionError):
+        message = "no JSON"
     else:
         if isinstance(event, dict):
             return event

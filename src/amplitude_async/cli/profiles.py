@@ -25,6 +25,7 @@ def add(
     also: list[_CREDENTIAL] | None = None,
     from_env: bool = False,
     replace: bool = False,
+    json: bool = False,
 ) -> None:
     """Keep keys under a name; they are typed at a prompt and not shown.
 
@@ -38,6 +39,7 @@ def add(
         also: A further key to ask for; may be given several times.
         from_env: Take the keys from AMPLITUDE_API_KEY, AMPLITUDE_SECRET_KEY and so on instead.
         replace: Replace a profile that is there.
+        json: Print JSON.
     """
     check_name(name)
     path = place()
@@ -53,6 +55,8 @@ def add(
     _try(profiles[name])
     save(path, profiles)
     note(f"kept profile {name} ({', '.join(keys)}) in {path}")
+    if json:
+        print_json({"file": str(path), "kept": _row(name, profiles[name])})
 
 
 def _of_environment() -> dict[str, str]:
@@ -94,10 +98,7 @@ def list_profiles(*, json: bool = False) -> None:
         json: Print JSON.
     """
     path = place()
-    rows = [
-        {"name": name, "where": profile.base_url or profile.region or "us", "keys": ", ".join(profile.credentials)}
-        for name, profile in sorted(load(path).items())
-    ]
+    rows = [_row(name, profile) for name, profile in sorted(load(path).items())]
     if json:
         print_json({"file": str(path), "profiles": rows})
     elif rows:
@@ -106,11 +107,16 @@ def list_profiles(*, json: bool = False) -> None:
         print_lines(f"There are no profiles in {path}; amplitude-async profile add NAME makes one.")
 
 
-def remove(name: str, /) -> None:
+def _row(name: str, profile: Profile) -> dict[str, str]:
+    return {"name": name, "where": profile.base_url or profile.region or "us", "keys": ", ".join(profile.credentials)}
+
+
+def remove(name: str, /, *, json: bool = False) -> None:
     """Forget a profile.
 
     Args:
         name: The profile.
+        json: Print JSON.
     """
     path = place()
     profiles = load(path)
@@ -119,3 +125,5 @@ def remove(name: str, /) -> None:
         raise ConfigurationError(message)
     save(path, profiles)
     note(f"removed profile {name}")
+    if json:
+        print_json({"file": str(path), "removed": name})

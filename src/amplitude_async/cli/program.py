@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from amplitude_async._version import __version__
 from amplitude_async.cli.exits import BROKEN_PIPE, DONE, FAULT, INTERRUPTED, USAGE, code_for, one_line
-from amplitude_async.errors import AmplitudeError
+from amplitude_async.errors import AmplitudeError, ResponseError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +27,12 @@ __all__ = ["COMMANDS", "main", "make_app"]
 
 _MISSING: Final = "The command line needs packages that are not installed: pip install 'amplitude-async[cli]'"
 _DEBUG: Final = "AMPLITUDE_LOG"
+_REFUSALS: Final = {
+    "events_with_invalid_fields": "invalid:",
+    "events_with_missing_fields": "missing:",
+    "events_missing_required_fields": "missing:",
+}
+"""What a refusal of events calls their fields by (https://amplitude.com/docs/apis/analytics/http-v2, "400 error body")."""
 
 
 class Command(NamedTuple):
@@ -46,7 +52,7 @@ COMMANDS: Final = (
     Command("identify", "tracking:identify", "Change properties of a user, or of many from standard input.", _SEND),
     Command("import", "backfill:import_files", "Send files of events by the Batch API; go on where it was stopped.", _SEND),
     Command("export", "exports:export", "Keep a folder of raw events up to date, or write them to one file.", _GET),
-    Command("export-query", "exports:export_query", "Ask SQL of a folder of exported events, with DuckDB.", _GET),
+    Command("export-query", "querying:export_query", "Ask SQL of a folder of exported events, with DuckDB.", _GET),
     Command("search", "users:search", "Find users by an id, or the beginning of one.", _ASK, "users"),
     Command("activity", "users:activity", "Show a user's summary and events.", _ASK, "users"),
     Command("segment", "charts:segment", "How often, or by how many users, an event was done.", _ASK),
@@ -136,14 +142,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ImportError:
         return _said(_MISSING, 3)
     warnings.showwarning = _show_warning  # type: ignore[assignment]  # whatever else it is given, it says one line
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            # A terminal that cannot show a letter shows another; it is no reason to fail.
-            stream.reconfigure(errors="replace")
+    _prepare_streams()
     if os.environ.get(_DEBUG) != "debug":
         # What a command has to say it says itself; the library's records would come twice.
         logging.getLogger("amplitude_async").addHandler(logging.NullHandler())
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    given = [_read_anew(argument) for argument in (sys.argv[1:] if arguments is None else arguments)]
     code: int
     try:
         result = make_app(given)(given, exit_on_error=False, print_error=False)
@@ -170,9 +173,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
+def _prepare_streams() -> None:
+    """See that whatever is said can be: neither a letter nor a stream that was closed is a reason to fail."""
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115, PTH123 - open as long as the program runs
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            # Closed by whoever started this.
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123 - as above
+        elif isinstance(stream, io.TextIOWrapper):
+            # Programs read UTF-8, whatever the locale is; a terminal that cannot show a letter shows another.
+            is_as_asked = stream.isatty() or "PYTHONIOENCODING" in os.environ
+            stream.reconfigure(encoding=None if is_as_asked else "utf-8", errors="replace")
+
+
+def _read_anew(argument: str) -> str:
+    """Return an argument as the UTF-8 that it is, also where the locale knew no better than to keep its bytes as surrogates."""
+    try:
+        return argument.encode(sys.getfilesystemencoding(), "surrogateescape").decode("utf-8")
+    except UnicodeError:
+        return argument
+
+
 def _words(error: BaseException) -> str:
     if isinstance(error, OSError) and not isinstance(error, AmplitudeError):
         return f"{error.strerror or type(error).__name__}{f': {error.filename}' if error.filename else ''}"
+    if isinstance(error, ResponseError) and isinstance(error.data, dict):
+        # Which fields a refusal is about is in its data; one event from arguments has no file that they would be written to.
+        found = {words: error.data.get(key) for key, words in _REFUSALS.items()}
+        named = [f"{words} {', '.join(map(str, fields))}" for words, fields in found.items() if fields and isinstance(fields, dict)]
+        return "; ".join([str(error), *named])
     return str(error)
 
 

@@ -58,13 +58,8 @@ def sandbox(
         token: The control token; drawn anew, if left out.
         json: Print address, keys and token as JSON, one line.
     """
-    try:
-        from amplitude_async.sandbox import Sandbox  # noqa: PLC0415 - an extra
-    except ImportError:
-        Sandbox = None  # type: ignore[assignment,misc]  # noqa: N806 - a class that is not there
-    if Sandbox is None:
-        message = "The sandbox needs packages that are not installed: pip install 'amplitude-async[sandbox]'"
-        raise ConfigurationError(message)
+    from amplitude_async.sandbox import Sandbox  # noqa: PLC0415 - an extra
+
     box = Sandbox(
         strict=strict,
         timezone=timezone,

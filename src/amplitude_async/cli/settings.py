@@ -2,13 +2,14 @@
 
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from math import inf
 from os import environ
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from cyclopts import Parameter
 
 from amplitude_async.cli.keys import CREDENTIALS, Profile, load, place
-from amplitude_async.errors import ConfigurationError
+from amplitude_async.errors import ConfigurationError, InvalidArgumentError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -49,8 +50,12 @@ class Connection:
         """Give a client while the block lasts; left by Ctrl-C or an error, it waits for no answer.
 
         Raises:
-            ConfigurationError: A key is missing, there is no such profile, or an option makes no sense.
+            ConfigurationError: A key is missing, there is no such profile, or an address is none.
+            InvalidArgumentError: The time limit is none.
         """
+        if self.timeout is not None and not 0 < self.timeout < inf:
+            message = f"--timeout is a number of seconds above 0, not {self.timeout:g}"
+            raise InvalidArgumentError(message, argument="--timeout")
         client = self._client()
         seconds = LEFT_SECONDS
         try:

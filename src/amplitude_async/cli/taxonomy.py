@@ -15,6 +15,7 @@ from amplitude_async.cli.exits import DONE, PARTLY, one_line
 from amplitude_async.cli.plans import KINDS, differences, plan_of
 from amplitude_async.cli.printing import note, print_json, print_lines
 from amplitude_async.cli.settings import CONNECTION, Connection
+from amplitude_async.cli.writing import text_of
 from amplitude_async.errors import ConfigurationError, InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def _read(file: Path) -> dict[str, Any]:
         ConfigurationError: It is YAML, and PyYAML is not installed.
         InvalidArgumentError: It is no dump.
     """
-    text = file.read_text("utf-8")
+    text = text_of(file)
     is_yaml = file.suffix in _YAML
     yaml: Any = _yaml() if is_yaml else None
     if is_yaml and yaml is None:

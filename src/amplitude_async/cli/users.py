@@ -5,6 +5,7 @@ from typing import Any, Literal
 from amplitude_async.cli.exits import DONE
 from amplitude_async.cli.printing import drawn, print_csv, print_json, print_lines, print_table, table_of
 from amplitude_async.cli.settings import CONNECTION, Connection
+from amplitude_async.errors import InvalidArgumentError
 
 _MATCH = ("amplitude_id", "user_id", "last_device_id", "last_seen", "country", "platform")
 _EVENT = ("event_time", "event_type", "session_id", "platform", "event_properties")
@@ -69,6 +70,9 @@ async def activity(
         direction: The latest events first, or the earliest.
         csv: Print the events as comma-separated rows.
     """
+    if not (amplitude_id.isascii() and amplitude_id.isdecimal()):
+        message = f"{amplitude_id!r:.60} is no Amplitude id, which is a number; `users search` gives it"
+        raise InvalidArgumentError(message, argument="AMPLITUDE_ID")
     async with connection.client() as client:
         answer = await client.user_activity(amplitude_id, limit=limit, offset=offset, direction=direction)
     events: list[Any] = list(answer.get("events", ()))
@@ -79,6 +83,9 @@ async def activity(
         print_csv(columns, events)
     else:
         known: Any = answer.get("userData", {})
+        if not events and not known.get("num_events") and not known.get("user_id"):
+            print_lines(f"nobody is known under {amplitude_id}")
+            return DONE
         facts = [
             {"": words, " ": str(known[name]) if name.endswith("_id") else known[name]}
             for name, words in _SUMMARY.items()

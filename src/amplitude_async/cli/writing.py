@@ -6,8 +6,10 @@ import csv
 import io
 import json
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
+from amplitude_async.errors import InvalidArgumentError
 from amplitude_async.exporting.files import AtomicFile
 
 if TYPE_CHECKING:
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-__all__ = ["RowsOut", "ids_from"]
+__all__ = ["RowsOut", "ids_from", "text_of"]
 
 _FLUSH_BYTES: Final = 1 << 16
 
@@ -89,6 +91,22 @@ def ids_from(path: Path | None) -> list[str]:
 
     Raises:
         OSError: It cannot be read.
+        InvalidArgumentError: It is no text.
     """
-    text = sys.stdin.read() if path is None or str(path) == "-" else path.read_text("utf-8-sig")
+    is_standard = path is None or str(path) == "-"
+    text = text_of(None if is_standard else path)
     return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def text_of(path: Path | None) -> str:
+    """Return the text of a file, or of standard input: UTF-8, whatever the locale is.
+
+    Raises:
+        OSError: It cannot be read.
+        InvalidArgumentError: It is no text.
+    """
+    data = sys.stdin.buffer.read() if path is None else path.read_bytes()
+    with suppress(UnicodeDecodeError):
+        return data.decode("utf-8-sig")
+    message = f"{path or 'standard input'} is no text in UTF-8"
+    raise InvalidArgumentError(message, argument="FILE")

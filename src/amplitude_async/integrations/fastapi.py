@@ -49,6 +49,7 @@ MAX_FIELD: Final = 512
 """Characters of what a request says of itself; Amplitude stores 1,024 of any text."""
 CLOSE_SECONDS: Final = 10.0
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
+_PORT: Final = re.compile(r"\[([^\]]+)\](?::\d{1,5})?|([\d.]+):\d{1,5}", re.ASCII)
 _TRACE: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
 
 
@@ -135,8 +136,7 @@ class AmplitudeMiddleware:
 
     Pure ASGI: answers stream as they would without it. Inherited are ``user_id``, ``device_id`` and ``session_id`` as the functions
     given here find them, ``language`` and ``user_agent`` from the headers, ``ip`` if asked for, and in ``event_properties`` ``path``
-    (of the route where it has one, else as it was asked for, without its query) and ``trace_id`` (from a W3C ``traceparent``). What an
-    event says itself wins. Texts are cut to 512 characters, control characters are taken out.
+    (as it was asked for, without its query) and ``trace_id`` (from a W3C ``traceparent``). What an event says itself wins. Texts are cut to 512 characters, control characters are taken out.
 
     Args:
         app: The application.
@@ -239,10 +239,13 @@ def _headers(scope: Scope) -> dict[str, str]:
 
 
 def _parsed(text: str) -> Any:  # noqa: ANN401 - of either family
+    """Return an address; some proxies write its port behind it, and a socket of both families has those of IPv4 within IPv6."""
+    bracketed = _PORT.fullmatch(text)
     try:
-        return ip_address(text.strip("[]"))
+        address = ip_address(next(filter(None, bracketed.groups())) if bracketed else text)
     except ValueError:
         return None
+    return getattr(address, "ipv4_mapped", None) or address
 
 
 def _clean(value: object) -> str:

@@ -1,12 +1,14 @@
 """Amplitude on a loopback port, for demos, tests and laptops without an account.
 
 ``Sandbox`` is loaded on first use, because it needs the extra ``sandbox`` (starlette and uvicorn) and because
-importing this package must not start or load a server.
+importing this package must not start or load a server. Without the extra the error says which line installs it.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
+
+from amplitude_async.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from amplitude_async.sandbox.box import Sandbox as Sandbox
@@ -14,8 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Limits", "Sandbox"]
 
-INSTALL: Final = "The sandbox needs packages that are not installed: pip install 'amplitude-async[sandbox]'"
-_EXTRA: Final = frozenset({"starlette", "uvicorn"})
+_BROUGHT: Final = frozenset({"starlette", "uvicorn"})
+"""What the extra brings, by the names of its modules."""
 
 
 def __getattr__(name: str) -> object:
@@ -23,11 +25,13 @@ def __getattr__(name: str) -> object:
     if name == "Sandbox":
         try:
             from amplitude_async.sandbox.box import Sandbox  # noqa: PLC0415 - the web framework loads on first use
-        except ModuleNotFoundError as missing:
-            if (missing.name or "").partition(".")[0] not in _EXTRA:
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] not in _BROUGHT:
                 raise
-            raise ModuleNotFoundError(INSTALL, name=missing.name) from None
-        return Sandbox
+        else:
+            return Sandbox
+        message = "the sandbox needs packages that are not installed: pip install 'amplitude-async[sandbox]'"
+        raise ConfigurationError(message)
     if name == "Limits":
         from amplitude_async.sandbox.limits import Limits  # noqa: PLC0415 - the web framework loads on first use
 
