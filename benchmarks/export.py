@@ -14,10 +14,10 @@ inflated and decoded out of memory, 32 kB at a time, each row dropped, with the 
 there the import of isal is made to fail; "isal" is the extra ``fast``. The model has ten columns, with both property maps left as JSON
 text. Downloads of bytes are repeated within the process, since one is too short to be measured.
 
-What a file costs, whoever writes it: "bare-write" is bare httpx and a plain write of each chunk on the event loop; "bare-thread" gathers
-256 kB and writes them in a thread, as any program does that keeps its loop free; "bare-sum" does that, sums up a CRC of every byte and
-syncs the file, which is the least that a verified file can be had for with these libraries. What ``save`` takes beyond "bare-sum" is ours:
-finding where members end, the directory, the name that appears at the end.
+What a file costs, whoever writes it: "bare-write" is bare httpx and a plain write of each chunk on the event loop; "bare-thread"
+gathers 256 kB and writes them in a thread, as any program does that keeps its loop free; "bare-sum" does that, sums up a CRC of every
+byte and syncs the file, which is the least that a verified file can be had for with these libraries. What ``save`` takes beyond
+"bare-sum" is ours: finding where members end, the directory, the name that appears at the end.
 
 Memory is the most that was resident (VmHWM) over what was when the request was sent (VmRSS), nothing having been decoded before. The
 first row is timed against a server that stops for a second after three pieces of 64 kB. Stalls are how late a 1 ms ticker runs beside
