@@ -915,6 +915,54 @@ def test_hours_are_exported_in_a_pool_of_processes(tmp_path: Path) -> None:
     assert [record._asdict() for record in found] == records(tmp_path / "job")
 
 
+FORKED = """
+import multiprocessing, sys
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+import anyio
+from amplitude_async import ExportSettings, export_hour, plan_hours
+
+async def main(url, folder):
+    export = partial(export_hour, ExportSettings(format="ndjson", base_url=url), target=folder)
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork")) as pool:
+        results = [pool.submit(export, hour) for hour in plan_hours("20260501T07", "20260501T08")]
+        print(*[await anyio.to_thread.run_sync(result.result) for result in results])
+
+anyio.run(main, *sys.argv[2:], backend=sys.argv[1])
+"""
+
+
+@pytest.mark.usefixtures("keys")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_pool_may_be_forked_within_an_event_loop(tmp_path: Path, backend: str) -> None:
+    """A worker process that was forked by a program with an event loop has none itself, and exports hours as any other."""
+    with HourServer(HOURS) as server:
+        done = subprocess.run(
+            # Newer Pythons warn of any fork beside threads.
+            [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKED, backend, server.url, str(tmp_path)],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+    assert done.stderr == ""
+    assert done.stdout.count("state='done'") == 2
+    assert sorted(contents(tmp_path)) == ["20260501T07.ndjson.gz", "20260501T08.ndjson.gz"]
+
+
+@pytest.mark.usefixtures("keys")
+def test_a_thread_with_a_copied_context_exports(tmp_path: Path) -> None:
+    """asyncio.to_thread copies the context with anyio's mark of the loop that runs elsewhere; the hour is exported all the same."""
+
+    async def main() -> HourRecord:
+        return await asyncio.to_thread(export_hour, ExportSettings(format="zip", base_url=server.url), START, tmp_path)
+
+    with HourServer(HOURS) as server:
+        assert anyio.run(main).state == "done"
+
+
 @pytest.mark.usefixtures("keys")
 def test_settings_are_pickled_without_keys() -> None:
     """Settings name the variables; no key is in them or their pickle, unless it was asked for, and none is ever shown (S1)."""
