@@ -18,8 +18,9 @@ Over the network: ``to_parquet`` of the whole range from a server on another cor
 checks it and syncs the files.
 
 Two processes: ``export_hour`` for each hour by a ``ProcessPoolExecutor`` of one and of two, from that server; nothing travels back but
-counts. Timed by the clock after every process has exported one hour. Here the server has no core of its own, and whatever else runs
-on the machine takes from two processes more than from one: the ratio of the quickest runs is given beside that of the medians.
+counts. Timed by the clock after every process has exported one hour; the CPU of all its processes is given beside it. Here the server
+has no core of its own, and whatever else runs on the machine takes from two processes more than from one: the ratio of the quickest
+runs is given beside that of the medians.
 
     python benchmarks/parquet_engines.py [--full] [--repeats N] [--cache FOLDER] [--only engines,network,processes]
 """
@@ -59,6 +60,8 @@ from _archives import Archive, archive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+    from amplitude_async import ExportSettings
 
 HERE = Path(__file__).parent
 PIECE = 65536
@@ -450,18 +453,27 @@ def engines(bench: Bench, inflaters: Sequence[str], *, with_network: bool) -> No
             bench.verdict(f"{figure}, {way} to the fastest peer", to_fastest(results, way, peers, figure), most=FASTEST_MOST)
 
 
+def timed_hour(settings: ExportSettings, hour: str, target: str) -> tuple[int, float]:
+    """Export an hour in a process of a pool; return its rows and the CPU that it took."""
+    from amplitude_async import export_hour
+
+    cpu = time.process_time()
+    return export_hour(settings, hour, target).rows, time.process_time() - cpu
+
+
 def processes(bench: Bench) -> None:
     """Compare two processes with one."""
-    from amplitude_async import ExportSettings, export_hour, plan_hours
+    from amplitude_async import ExportSettings, plan_hours
 
     of = bench.of
     # No core is anyone's own, and no process is forked from this one.
     context = multiprocessing.get_context("spawn")
     walls: dict[int, list[float]] = {1: [], 2: []}
+    cpus: dict[int, list[float]] = {1: [], 2: []}
     print(f"\nProcesses ({of.bytes / 1e6:.0f} MB, {of.rows:,} rows; {bench.repeats} repetitions)", flush=True)
     with bench.serving(on_a_core_of_its_own=False) as port, tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         os.environ["AMPLITUDE_API_KEY"], os.environ["AMPLITUDE_SECRET_KEY"] = "key", "secret"
-        export = functools.partial(export_hour, ExportSettings(base_url=f"http://127.0.0.1:{port}"), target=folder)
+        export = functools.partial(timed_hour, ExportSettings(base_url=f"http://127.0.0.1:{port}"), target=folder)
         hours = plan_hours(of.start, of.end)
         pools = {count: stack.enter_context(ProcessPoolExecutor(count, mp_context=context)) for count in walls}
         for count, pool in pools.items():
@@ -470,13 +482,19 @@ def processes(bench: Bench) -> None:
         for _ in range(bench.repeats):
             for count, pool in pools.items():
                 began = time.perf_counter()
-                rows = sum(record.rows for record in pool.map(export, hours))
+                done = list(pool.map(export, hours))
                 walls[count].append(time.perf_counter() - began)
+                cpus[count].append(sum(cpu for _, cpu in done))
+                rows = sum(rows for rows, _ in done)
                 if rows != of.rows:
                     raise SystemExit(f"{rows} rows were exported, but there are {of.rows}")
     for count, seconds in walls.items():
-        print(f"  {count} process{'es' if count > 1 else '':4}{spread(seconds)} wall s")
+        print(f"  {count} process{'es' if count > 1 else '':4}{spread(seconds)} wall s  {spread(cpus[count])} cpu s")
     print(f"  the quickest run of one to the quickest of two: {number(min(walls[1]) / min(walls[2]))} x")
+    apart = [two / one for one, two in zip(cpus[1], cpus[2], strict=True)]
+    print(
+        f"  CPU of two processes to that of one: {spread(apart)} x; where both cores are free, one to two by the clock is 2 over this"
+    )
     bench.verdict("wall, one process to two", [one / two for one, two in zip(walls[1], walls[2], strict=True)], least=TWO_LEAST)
 
 

@@ -9,8 +9,14 @@ variables that hold the keys, results are counts: all of it pickles, and no key 
 
 from __future__ import annotations
 
+import asyncio
+import multiprocessing
 import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import anyio
@@ -151,10 +157,37 @@ def export_hour(settings: ExportSettings, hour: str, target: PathLike) -> HourRe
     if _is_within_an_event_loop():
         message = "export_hour blocks, and this thread runs an event loop; use 'await amplitude.export(...).sync(folder)' here."
         raise ConfigurationError(message)
-    return anyio.run(_exported, settings, text, folder)
+    work = partial(anyio.run, _exported, settings, text, folder)
+    if not _is_marked():
+        return work()
+    # A process that was forked from within an event loop, or a thread with a copied context, bears that loop's marks, and anyio goes
+    # by them. A thread of its own has none.
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(lambda: Context().run(work)).result()
 
 
 def _is_within_an_event_loop() -> bool:
+    """Say whether this thread really runs one, by what the loops themselves know."""
+    try:
+        # Knows of forks.
+        asyncio.get_running_loop()
+    except RuntimeError:
+        pass
+    else:
+        return True
+    trio = sys.modules.get("trio")
+    if trio is None:
+        return False
+    try:
+        trio.lowlevel.current_task()
+    except RuntimeError:
+        return False
+    # trio knows nothing of forks: in a child, such as a pool's worker, that task is its parent's.
+    return multiprocessing.parent_process() is None
+
+
+def _is_marked() -> bool:
+    """Say whether this thread looks as if it ran an event loop."""
     try:
         sniffio.current_async_library()
     except sniffio.AsyncLibraryNotFoundError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gzip
 import io
 import json
@@ -480,50 +481,112 @@ async def test_closing_an_export_never_finishes_a_file(tmp_path: Path, way: str)
 # The disk
 
 FULL = """
-import os, resource, signal, sys
+import os, resource, sys
+from pathlib import Path
 import anyio
-from amplitude_async import AsyncAmplitude, ExportError
+from amplitude_async import AsyncAmplitude
 from amplitude_async.errors import ExportStorageError
 
-async def main(url, folder):
+WAYS = {
+    "save": lambda export, folder: export.save(folder + "/may.zip"),
+    "rows": lambda export, folder: export.save(folder + "/may.zip", verify="rows"),
+    "ndjson": lambda export, folder: export.to_ndjson(folder + "/may.ndjson"),
+    "gzip": lambda export, folder: export.to_ndjson(folder + "/may.ndjson.gz"),
+    "parquet": lambda export, folder: export.to_parquet(folder),
+    "sync-zip": lambda export, folder: export.sync(folder, format="zip"),
+    "sync-ndjson": lambda export, folder: export.sync(folder, format="ndjson"),
+    "sync-parquet": lambda export, folder: export.sync(folder, format="parquet"),
+}
+
+async def main(url, root):
     async with AsyncAmplitude("key", secret_key="secret", base_url=url) as amplitude:
-        await amplitude.export(start="20260501T07", end="20260501T08").save(folder + "/first.zip")
-        limit = os.stat(folder + "/first.zip").st_size
+        async def write(folder):
+            await WAYS[os.environ["WAY"]](amplitude.export(start="20260501T07", end="20260501T08"), folder)
+
+        def files(folder):
+            return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+
+        os.mkdir(root + "/whole")
+        await write(root + "/whole")
+        whole = files(root + "/whole")
+        most = max(map(len, whole.values()))
         before = len(os.listdir("/proc/self/fd"))
-        for number in range(20):
-            resource.setrlimit(resource.RLIMIT_FSIZE, (limit * (number + 1) // 21, resource.RLIM_INFINITY))
-            export = amplitude.export(start="20260501T07", end="20260501T08")
+        places = int(os.environ["PLACES"])
+        for number in range(places):
+            folder = f"{root}/{number}"
+            os.mkdir(folder)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (most * (number + 1) // (places + 1), resource.RLIM_INFINITY))
             try:
-                if number % 2:
-                    await export.save(folder + "/second.zip")
-                else:
-                    await export.to_ndjson(folder + "/second.ndjson")
+                await write(folder)
             except ExportStorageError as error:
-                assert "failed: File too large" in str(error), error
+                assert "File too large" in str(error), error
             else:
                 raise SystemExit(f"no error at {number}")
             resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-            assert os.listdir(folder) == ["first.zip"], os.listdir(folder)
-        assert len(os.listdir("/proc/self/fd")) <= before
+            # What was finished before stays, and is whole; nothing else is left, and there is a way on.
+            left = {name: data for name, data in files(folder).items() if name not in {"_manifest.jsonl", ".manifest.lock"}}
+            assert all(whole[name] == data for name, data in left.items()), sorted(left)
+            assert len(os.listdir("/proc/self/fd")) <= before, number
+            await write(folder)
+            assert files(folder) == whole, number
 
 anyio.run(main, *sys.argv[1:], backend=os.environ["BACKEND"])
 print("fine")
 """
 
 
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_a_full_disk_is_an_error_and_leaves_nothing(tmp_path: Path, backend: str) -> None:
-    """When a file cannot grow any more at 20 places of a download, it is a typed error each time, without a file or descriptor (F8)."""
-    with ScriptedServer(answering(ARCHIVE)) as server:
+@pytest.mark.parametrize(
+    ("backend", "way"),
+    [
+        *(("asyncio", way) for way in ("save", "rows", "ndjson", "gzip", "parquet", "sync-zip", "sync-ndjson", "sync-parquet")),
+        *(("trio", way) for way in ("save", "sync-parquet")),
+    ],
+)
+def test_a_full_disk_is_an_error_and_leaves_nothing(tmp_path: Path, backend: str, way: str) -> None:
+    """No file can grow any more, at many places of each way to files: a typed error, no partial file or descriptor, a way on (F8)."""
+    if "parquet" in way:
+        pytest.importorskip("pyarrow")
+    hours = {HOUR + timedelta(hours=n): hour_members(HOUR + timedelta(hours=n), 1, 300) for n in range(2)}
+    with HourServer(hours) as server:
         done = subprocess.run(
             [sys.executable, "-W", "error", "-c", FULL, server.url, str(tmp_path)],
             check=False,
             capture_output=True,
             text=True,
             timeout=100,
-            env=os.environ | {"BACKEND": backend, "PYTHONPATH": os.pathsep.join(sys.path)},
+            env=os.environ
+            | {"BACKEND": backend, "WAY": way, "PLACES": "20" if way == "save" else "5", "PYTHONPATH": os.pathsep.join(sys.path)},
         )
     assert (done.stdout, done.stderr) == ("fine\n", "")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("way", ["save", "ndjson", "ndjson-hours", "parquet", "sync"])
+async def test_a_disk_that_cannot_be_written_is_a_storage_error(tmp_path: Path, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a file system that is mounted read-only every way to files is an ExportStorageError that names the place, and nothing is left."""
+    if way == "parquet":
+        pytest.importorskip("pyarrow")
+    real = os.open
+
+    def read_only(path: Any, flags: int, *rest: Any, **options: Any) -> int:
+        if flags & os.O_CREAT and str(path).startswith(str(tmp_path)):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+        return real(path, flags, *rest, **options)
+
+    monkeypatch.setattr(os, "open", read_only)
+    with ScriptedServer(answering(ARCHIVE)) as server:
+        async with client(server) as amplitude:
+            export = amplitude.export(start=START, end=END)
+            writing: dict[str, Callable[[], Any]] = {
+                "save": lambda: export.save(tmp_path / "may.zip"),
+                "ndjson": lambda: export.to_ndjson(tmp_path / "may.ndjson"),
+                "ndjson-hours": lambda: export.to_ndjson(tmp_path),
+                "parquet": lambda: export.to_parquet(tmp_path),
+                "sync": lambda: export.sync(tmp_path, format="zip"),
+            }
+            with pytest.raises(ExportStorageError, match=rf"{tmp_path.name}.*Read-only file system"):
+                await writing[way]()
+    assert left(tmp_path) == []
 
 
 @pytest.mark.anyio

@@ -20,6 +20,7 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import anyio
 import pytest
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
 START, END = "20260501T07", "20260501T12"
 HOURS = {HOUR + timedelta(hours=n): [hour_member(HOUR + timedelta(hours=n), 3 + n, part) for part in range(2)] for n in (0, 1, 3, 4)}
 NAMES = ["20260501T07", "20260501T08", "20260501T10", "20260501T11"]
+BERLIN = ZoneInfo("Europe/Berlin")
 FORMATS = {"ndjson": ".ndjson.gz", "zip": ".zip", "parquet": ".parquet"}
 
 
@@ -219,6 +221,21 @@ async def test_hours_that_were_fetched_early_are_fetched_again(tmp_path: Path, k
             assert (third.fetched, len(server.requests)) == (0, asked)
     by_hour = {record["hour"]: record["rows"] for record in records(tmp_path)}
     assert (by_hour["20260501T11"], by_hour["20260501T12"], by_hour["20260501T07"]) == (30, 9, 6)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("kind", FORMATS)
+async def test_hours_that_are_still_to_come_are_asked_for_again(tmp_path: Path, kind: Any) -> None:
+    """An hour that has not ended, or not begun, is empty for now: no file, and the next job asks for it again."""
+    now = HOUR + timedelta(hours=1, minutes=30)
+    with HourServer({HOUR: HOURS[HOUR]}) as server:
+        async with client(server) as amplitude:
+            report = await export_of(amplitude, now=now).sync(tmp_path, format=kind)
+            assert (report.fetched, report.empty, report.provisional, report.files) == (6, 5, 6, (f"{NAMES[0]}{FORMATS[kind]}",))
+    with HourServer(HOURS) as server:
+        async with client(server) as amplitude:
+            report = await export_of(amplitude, now=now + timedelta(days=1)).sync(tmp_path, format=kind)
+    assert (report.fetched, report.empty, report.provisional, len(report.files)) == (6, 2, 0, 4)
 
 
 @pytest.mark.anyio
@@ -669,6 +686,46 @@ def test_lines_that_were_not_written_here_are_left_out(manifest: Manifest, line:
     assert reopened(manifest.folder).records == {}
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("head", "kind", "words"),
+    [
+        ('{"manifest":2,"project":"?","format":"zip","more":1}', ConfigurationError, "version 2, known here is 1"),
+        ('{"manifest":2}', ConfigurationError, "version 2, known here is 1"),
+        ('{"manifest":"1","project":"p","format":"zip"}', ExportStorageError, "does not begin as one"),
+        ('{"hour":"20260501T07"}', ExportStorageError, "does not begin as one"),
+        ('{"manifest":1,"pro', ExportStorageError, "does not begin as one"),
+        ("", ExportStorageError, "does not begin as one"),
+    ],
+)
+async def test_a_manifest_that_is_not_understood_is_left_alone(tmp_path: Path, head: str, kind: Any, words: str) -> None:
+    """A manifest of a newer version, or whose head was damaged, ends the job before anything is sent, and stays as it is."""
+    with HourServer(HOURS) as server:
+        async with client(server) as amplitude:
+            await export_of(amplitude).sync(tmp_path, format="zip")
+            _, rest = (tmp_path / NAME).read_text().split("\n", 1)
+            (tmp_path / NAME).write_text(f"{head}\n{rest}")
+            before, asked = contents(tmp_path), len(server.requests)
+            with pytest.raises(kind, match=words):
+                await export_of(amplitude).sync(tmp_path, format="zip")
+            assert contents(tmp_path) == before
+            assert len(server.requests) == asked
+            (tmp_path / NAME).unlink()
+            report = await export_of(amplitude).sync(tmp_path, format="zip")
+    assert report.fetched == 6
+
+
+@pytest.mark.anyio
+async def test_a_head_may_say_more(tmp_path: Path) -> None:
+    """What a later release of the same version adds to the head is no reason to refuse a folder."""
+    with HourServer(HOURS) as server:
+        async with client(server) as amplitude:
+            await export_of(amplitude).sync(tmp_path, format="zip")
+            (tmp_path / NAME).write_text((tmp_path / NAME).read_text().replace("{", '{"by":"a later one",', 1))
+            report = await export_of(amplitude).sync(tmp_path, format="zip")
+    assert (report.kept, report.fetched) == (6, 0)
+
+
 def test_leftovers_of_a_killed_job_are_removed(manifest: Manifest) -> None:
     """Partial files that a job left behind are removed by the next one; other files stay, and what is still being written."""
     manifest.close()
@@ -777,10 +834,19 @@ def test_killed_at_any_instant_a_job_ends_with_the_same_folder(tmp_path: Path, k
         ("20260501T07", "20260501T09", ["20260501T07", "20260501T08", "20260501T09"]),
         ("20260501T7", "20260501T7", ["20260501T07"]),
         (datetime(2026, 4, 30, 23, 59, tzinfo=UTC), datetime(2026, 5, 1, 0, 0, tzinfo=UTC), ["20260430T23", "20260501T00"]),
+        ("20280228T23", "20280229T00", ["20280228T23", "20280229T00"]),
+        (datetime(2028, 2, 29, 23), "20280301T00", ["20280229T23", "20280301T00"]),
+        # Clocks in Berlin go back at 01:00 UTC, so half past two is there twice, and forward at the same hour in spring.
+        (
+            datetime(2026, 10, 25, 2, 30, tzinfo=BERLIN),
+            datetime(2026, 10, 25, 2, 30, fold=1, tzinfo=BERLIN),
+            ["20261025T00", "20261025T01"],
+        ),
+        (datetime(2026, 3, 29, 1, 30, tzinfo=BERLIN), datetime(2026, 3, 29, 3, 30, tzinfo=BERLIN), ["20260329T00", "20260329T01"]),
     ],
 )
 def test_hours_are_planned_in_order(start: Any, end: Any, hours: list[str]) -> None:
-    """Both bounds are included, none is there twice, none left out."""
+    """Both bounds are included, none is there twice, none left out, whatever a calendar or a zone's clock does in between."""
     assert plan_hours(start, end) == hours
 
 
@@ -847,6 +913,54 @@ def test_hours_are_exported_in_a_pool_of_processes(tmp_path: Path) -> None:
     made = contents(tmp_path / "job")
     assert contents(tmp_path / "pool") == {name: data for name, data in made.items() if name not in {NAME, LOCK}}
     assert [record._asdict() for record in found] == records(tmp_path / "job")
+
+
+FORKED = """
+import multiprocessing, sys
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+import anyio
+from amplitude_async import ExportSettings, export_hour, plan_hours
+
+async def main(url, folder):
+    export = partial(export_hour, ExportSettings(format="ndjson", base_url=url), target=folder)
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork")) as pool:
+        results = [pool.submit(export, hour) for hour in plan_hours("20260501T07", "20260501T08")]
+        print(*[await anyio.to_thread.run_sync(result.result) for result in results])
+
+anyio.run(main, *sys.argv[2:], backend=sys.argv[1])
+"""
+
+
+@pytest.mark.usefixtures("keys")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_pool_may_be_forked_within_an_event_loop(tmp_path: Path, backend: str) -> None:
+    """A worker process that was forked by a program with an event loop has none itself, and exports hours as any other."""
+    with HourServer(HOURS) as server:
+        done = subprocess.run(
+            # Newer Pythons warn of any fork beside threads.
+            [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKED, backend, server.url, str(tmp_path)],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+    assert done.stderr == ""
+    assert done.stdout.count("state='done'") == 2
+    assert sorted(contents(tmp_path)) == ["20260501T07.ndjson.gz", "20260501T08.ndjson.gz"]
+
+
+@pytest.mark.usefixtures("keys")
+def test_a_thread_with_a_copied_context_exports(tmp_path: Path) -> None:
+    """asyncio.to_thread copies the context with anyio's mark of the loop that runs elsewhere; the hour is exported all the same."""
+
+    async def main() -> HourRecord:
+        return await asyncio.to_thread(export_hour, ExportSettings(format="zip", base_url=server.url), START, tmp_path)
+
+    with HourServer(HOURS) as server:
+        assert anyio.run(main).state == "done"
 
 
 @pytest.mark.usefixtures("keys")

@@ -37,6 +37,12 @@ class EndCheck:
         self._held += len(chunk)
         while self._held - len(self._last[0]) >= _TAIL_BYTES:
             self._held -= len(self._last.popleft())
+        spare = self._held - _TAIL_BYTES
+        if 2 * spare > len(self._last[0]):
+            # A chunk of 64 kB is held for the sake of its last bytes alone: the memory that it has is wanted, still in the cache, for
+            # the next one.
+            self._last[0] = self._last[0][spare:]
+            self._held = _TAIL_BYTES
 
     def finish(self, declared: int | None) -> None:
         """Say that these were all.

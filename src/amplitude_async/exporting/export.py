@@ -370,8 +370,8 @@ class Export:
             What the job came to, when every hour is there.
 
         Raises:
-            ConfigurationError: The ``parquet`` extra is missing, or the folder holds another project or format.
-            ExportStorageError: The disk is full, or another job is at work in the folder.
+            ConfigurationError: The ``parquet`` extra is missing, or the folder holds another project, format or version.
+            ExportStorageError: The disk is full, another job is at work in the folder, or its manifest is damaged.
             ExportError: Hours failed, three times each; all others are there, and the next run tries those again.
             AmplitudeError: Amplitude refused.
         """

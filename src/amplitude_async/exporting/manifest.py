@@ -66,8 +66,8 @@ class Manifest:
         format: What the files are.
 
     Raises:
-        ConfigurationError: The folder holds another project's hours, or another format.
-        ExportStorageError: Another job is at work in the folder, or it cannot be written.
+        ConfigurationError: The folder holds another project's hours, or another format, or is of another version.
+        ExportStorageError: Another job is at work in the folder, it cannot be written, or its manifest is damaged.
     """
 
     def __init__(self, folder: Path, *, project: str, format: str) -> None:  # noqa: A002 - the user's own word
@@ -102,22 +102,47 @@ class Manifest:
     def _load(self) -> None:
         path = self.folder / NAME
         text = path.read_bytes() if path.exists() else b""
-        lines = [line for line in (_parsed(raw) for raw in text.split(b"\n")) if line is not None]
-        heads = [line for line in lines if "manifest" in line]
-        for line in lines:
-            record = _record(line)
+        first, *rest = text.split(b"\n")
+        if text:
+            self._check_head(_parsed(first))
+        for raw in rest:
+            record = _record(_parsed(raw))
             if record is not None:
                 self.records[record.hour] = record
-        if heads and heads[0] != self._head:
-            found = {name: heads[0].get(name) for name in self._head}
-            differs = next(name for name in self._head if found[name] != self._head[name])
-            shown = f"format {found['format']!r:.20}" if differs == "format" else f"another {differs}"
-            message = f"The folder {os.fspath(self.folder)!r:.200} holds an export of {shown}; use a folder of its own for each."
-            raise ConfigurationError(message)
         for part in self.folder.glob(".*.part"):
             if _PART.fullmatch(part.name):
                 _remove_if_left(part)
         self.tidy()
+
+    def _check_head(self, head: dict[str, Any] | None) -> None:
+        """Refuse what is of others.
+
+        The head is never half written. Where it is missing it was damaged later, and nobody knows whose hours follow.
+
+        Raises:
+            ConfigurationError: The folder holds another project's hours, another format, or was written by a newer version.
+            ExportStorageError: The head cannot be read.
+        """
+        found = {name: (head or {}).get(name) for name in self._head}
+        version = found["manifest"]
+        if head is None or type(version) is not int:
+            message = (
+                f"The folder {os.fspath(self.folder)!r:.200} cannot be used: {NAME} does not begin as one. Put back a copy of it, or "
+                "remove it, and every hour is fetched again."
+            )
+            raise ExportStorageError(message)
+        differs = next((name for name in self._head if found[name] != self._head[name]), "")
+        if not differs:
+            return
+        folder = f"The folder {os.fspath(self.folder)!r:.200}"
+        if differs == "manifest":
+            message = (
+                f"{folder} is of another version of amplitude-async: its {NAME} is of version {version}, known here is {VERSION}."
+            )
+            raise ConfigurationError(message)
+        shown = f"format {found['format']!r:.20}" if differs == "format" else f"another {differs}"
+        message = f"{folder} holds an export of {shown}; use a folder of its own for each."
+        raise ConfigurationError(message)
 
     def tidy(self) -> None:
         """Write it anew: one line an hour, sorted."""
@@ -185,8 +210,10 @@ def _parsed(raw: bytes) -> dict[str, Any] | None:
     return line if isinstance(line, dict) else None
 
 
-def _record(line: dict[str, Any]) -> HourRecord | None:
+def _record(line: dict[str, Any] | None) -> HourRecord | None:
     """Return the hour that a line is about, ``None`` if it is none that was written here: such an hour is fetched again."""
+    if line is None:
+        return None
     fields: dict[str, Any] = {name: line.get(name) for name in HourRecord._fields}
     is_right = all(type(value) is _TYPES[name] for name, value in fields.items())
     if not is_right or not _HOUR.fullmatch(fields["hour"]) or fields["state"] not in {"done", "empty"}:
