@@ -157,6 +157,7 @@ def docs(session: nox.Session) -> None:
     """Build the documentation into ``site/``, the reference from the docstrings among it."""
     session.install("--quiet", *group("docs"))
     session.run("zensical", "build", "--strict", "--clean")
+    session.run("python", "docs/check_site.py", "site")
 
 
 @nox.session(default=False)

@@ -101,4 +101,4 @@ def test_without_its_packages_it_says_how_to_install_them() -> None:
         timeout=20,
         check=False,
     )
-    assert imported.stderr.strip().splitlines()[-1] == f"ModuleNotFoundError: {line}"
+    assert imported.stderr.strip().splitlines()[-1] == f"amplitude_async.errors.ConfigurationError: {line}"

@@ -30,7 +30,7 @@ def __getattr__(name: str) -> object:
                 raise
         else:
             return Sandbox
-        message = "the sandbox needs packages that are not installed: pip install 'amplitude-async[sandbox]'"
+        message = "The sandbox needs packages that are not installed: pip install 'amplitude-async[sandbox]'"
         raise ConfigurationError(message)
     if name == "Limits":
         from amplitude_async.sandbox.limits import Limits  # noqa: PLC0415 - the web framework loads on first use

@@ -58,7 +58,7 @@ def main(given: Sequence[str] | None = None) -> int:
     chosen = _arguments(given)
     try:
         from amplitude_async.sandbox import Sandbox  # noqa: PLC0415 - an extra, whose absence is said in one line
-    except ModuleNotFoundError as error:
+    except ConfigurationError as error:
         return _refused(error)
     try:
         box = Sandbox(
