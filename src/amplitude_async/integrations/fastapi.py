@@ -136,8 +136,8 @@ class AmplitudeMiddleware:
 
     Pure ASGI: answers stream as they would without it. Inherited are ``user_id``, ``device_id`` and ``session_id`` as the functions
     given here find them, ``language`` and ``user_agent`` from the headers, ``ip`` if asked for, and in ``event_properties`` ``path``
-    (as it was asked for, without its query) and ``trace_id`` (from a W3C ``traceparent``). What an event says itself
-    wins. Texts are cut to 512 characters, control characters are taken out.
+    (as it was asked for, without its query) and ``trace_id`` (from a W3C ``traceparent``). What an event says itself wins. Texts are
+    cut to 512 characters, control characters are taken out.
 
     Args:
         app: The application.
