@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum, IntEnum
 from pathlib import PurePosixPath
@@ -94,7 +94,10 @@ def test_json_comes_back_as_it_went(value: Any) -> None:
     ("value", "expected"),
     [
         (datetime(2026, 5, 1, 7, 14, 3, 250000), '"2026-05-01T07:14:03.250000"'),
-        (datetime(2026, 5, 1, 7, tzinfo=UTC), '"2026-05-01T07:00:00+00:00"'),
+        (datetime(2026, 5, 1, 7, tzinfo=UTC), '"2026-05-01T07:00:00.000Z"'),
+        (datetime(2026, 5, 1, 7, 14, 3, 250000, UTC), '"2026-05-01T07:14:03.250Z"'),
+        (datetime(2026, 5, 1, 7, 14, 3, 250001, UTC), '"2026-05-01T07:14:03.250001Z"'),
+        (time(7, 14, tzinfo=UTC), '"07:14:00+00:00"'),
         (datetime(2026, 5, 1, 7, tzinfo=timezone(timedelta(hours=2))), '"2026-05-01T07:00:00+02:00"'),
         (date(2026, 5, 1), '"2026-05-01"'),
         (Decimal("19.990"), "19.990"),
