@@ -54,6 +54,18 @@ def test_of_two_spellings_the_later_one_wins(given_: str, sent: str) -> None:
         assert event({**item, first: "one", second: "two"})[sent] == "two"
 
 
+@pytest.mark.parametrize("absent", [None, ""])
+@pytest.mark.parametrize(
+    ("given_", "sent"), [(a, b) for a, b in ALIASES.items() if b in {"user_id", "device_id", "session_id", "event_type"}]
+)
+def test_an_absent_spelling_does_not_win_over_the_other(given_: str, sent: str, absent: object) -> None:
+    """None and the empty string mean that a key is absent, so neither hides what its other spelling says, nor does a default then."""
+    start = {"event_type": "x", "user_id": "u", "device_id": "d"}
+    for first, second in ((given_, sent), (sent, given_)):
+        item = {key: value for key, value in start.items() if key != sent}
+        assert event({**item, first: "one", second: absent}, Defaults("default", "default", 1))[sent] == "one"
+
+
 @given(st.dictionaries(st.sampled_from([*CAMEL, *ALIASES.values()]) | TEXT, VALUES, max_size=8))
 @settings(max_examples=500)
 def test_only_the_top_level_is_renamed_and_nothing_of_the_caller_changes(item: dict[str, Any]) -> None:

@@ -305,7 +305,7 @@ class AsyncAmplitude(Namespaces):
             result = await ingestion.track(
                 caller, events, options=options, defaults=self._defaults, stamp=stamp, sharer=sharer, sieve=self._sieve
             )
-            watch.delivered(result["events_ingested"])
+            watch.delivered(ingestion.ingested(result))
             return result
 
     async def identify(self, identifications: EventInput | Iterable[EventInput]) -> Any:  # noqa: ANN401 - text or JSON
@@ -388,7 +388,7 @@ class AsyncAmplitude(Namespaces):
             result = await batch(
                 self._caller, events, options=options, defaults=self._defaults, stamp=stamp, timeout=timeout, sieve=self._sieve
             )
-            watch.delivered(result["events_ingested"])
+            watch.delivered(ingestion.ingested(result))
             return result
 
     async def alias(self, mappings: EventInput | Iterable[EventInput]) -> Any:  # noqa: ANN401 - as above

@@ -17,9 +17,19 @@ from amplitude_async.errors import InvalidEventError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
+    from datetime import date, datetime, time
 
-__all__ = ["ALIASES", "INHERITED", "Defaults", "EventInput", "as_list", "has_unrepeatable_operation", "prepare", "prepare_usual"]
+__all__ = [
+    "ALIASES",
+    "INHERITED",
+    "Defaults",
+    "EventInput",
+    "as_list",
+    "has_unrepeatable_operation",
+    "iso_text",
+    "prepare",
+    "prepare_usual",
+]
 
 INHERITED: Final[ContextVar[Mapping[str, Any] | None]] = ContextVar("amplitude_async_event_context", default=None)
 """Fields that events inherit where they are tracked; set by :func:`amplitude_async.context.event_context`."""
@@ -61,6 +71,9 @@ USUAL_KEYS: Final = (
 _Usual: Final[Any] = defstruct("_Usual", [(key, object, UNSET) for key in USUAL_KEYS], gc=False)
 
 IDENTITY_KEYS: Final = ("device_id", "session_id", "user_id")
+
+NEVER_EMPTY: Final = frozenset({"event_type", *IDENTITY_KEYS})
+"""Keys whose ``None`` and ``""`` mean that they are absent."""
 
 UNREPEATABLE: Final = frozenset({"$add", "$append", "$prepend"})
 """Operations that change the outcome when they are applied twice (the insert-if-absent ones and ``$set`` do not)."""
@@ -120,21 +133,15 @@ def prepare(
         InvalidEventError: A key is not text, ``event_type`` is missing, or both ids are.
     """
     argument = path.partition("[")[0]
-    # The order of the original's wire form: type and ids first, then the caller's order.
-    prepared: dict[str, Any] = {"event_type": None, "device_id": None, "session_id": None, "user_id": None}
-    for key, value in item.items():
-        if not isinstance(key, str):
-            message = f"key {shown(key)} must be text, not {type(key).__name__}"
-            raise InvalidEventError(message, path=path, argument=argument)
-        prepared[ALIASES.get(key, key)] = value
+    prepared = _spelled(item, path=path, argument=argument)
     for key in IDENTITY_KEYS:
-        if prepared[key] is None or prepared[key] == "":
+        if prepared[key] is None:
             default = getattr(defaults, key)
             if default is None or default == "":
                 del prepared[key]
             else:
                 prepared[key] = default
-    if prepared["event_type"] is None or prepared["event_type"] == "":
+    if prepared["event_type"] is None:
         if needs_event_type:
             message = "event_type is missing; give the name of the event"
             raise InvalidEventError(message, path=f"{path}.event_type", argument=argument)
@@ -147,6 +154,21 @@ def prepare(
     for key in ("time", "session_id"):
         if key in prepared and hasattr(prepared[key], "timestamp"):
             prepared[key] = epoch_ms(prepared[key])
+    return prepared
+
+
+def _spelled(item: Mapping[str, Any], *, path: str, argument: str) -> dict[str, Any]:
+    """Return an item under Amplitude's keys, those of :data:`NEVER_EMPTY` all there, and ``None`` where the item has none."""
+    # The order of the original's wire form: type and ids first, then the caller's order.
+    prepared: dict[str, Any] = {"event_type": None, "device_id": None, "session_id": None, "user_id": None}
+    for key, value in item.items():
+        if not isinstance(key, str):
+            message = f"key {shown(key)} must be text, not {type(key).__name__}"
+            raise InvalidEventError(message, path=path, argument=argument)
+        name = ALIASES.get(key, key)
+        # What counts as absent does not win over the same key in its other spelling either.
+        if name not in NEVER_EMPTY or (value is not None and value != ""):
+            prepared[name] = value
     return prepared
 
 
@@ -228,6 +250,22 @@ def epoch_ms(instant: datetime) -> int:
 
     aware = instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant
     return (aware - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+
+
+def iso_text(value: date | time) -> str:
+    """Return a date, a time or a moment in ISO 8601.
+
+    A moment in UTC is written as JavaScript does (``2026-05-01T07:00:00.000Z``), so that a property holds the same text whether a
+    browser, the npm package or this library sent it, and so that queries which compare with it find it. Other offsets are kept.
+    """
+    text = value.isoformat()
+    moment = text.removesuffix("+00:00")
+    if moment == text or "T" not in text:
+        return text
+    seconds, _, fraction = moment.partition(".")
+    # Cut as text: a subclass may count nanoseconds.
+    fraction = fraction[:3] if fraction[3:] in {"", "000"} else fraction
+    return f"{seconds}.{fraction or '000'}Z"
 
 
 def has_unrepeatable_operation(item: Mapping[str, Any]) -> bool:

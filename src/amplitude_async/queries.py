@@ -164,7 +164,9 @@ def _text(value: object, argument: str) -> str:
         except ValueError:
             raise _refused(argument=argument, reason="holds an integer too long to be written") from None
     if isinstance(value, date):
-        return value.isoformat()
+        from amplitude_async.events import iso_text  # noqa: PLC0415 - loads the JSON library, and few ask for dates
+
+        return iso_text(value)
     if isinstance(value, UUID):
         return str(value)
     raise _refused(argument=argument, reason=f"holds a {type(value).__name__}; give text, numbers, dates, or None for {NONE}")

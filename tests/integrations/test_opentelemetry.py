@@ -256,6 +256,17 @@ async def test_outcomes_of_awaited_events_are_counted(box: Sandbox, telemetry: T
     }
 
 
+@pytest.mark.parametrize("said", [{"code": 200}, {"code": 200, "events_ingested": "1"}], ids=["nothing", "text"])
+async def test_an_answer_without_a_count_is_no_fault(box: Sandbox, telemetry: Telemetry, said: dict[str, Any]) -> None:
+    """Watching changes nothing: an upload whose answer speaks of no number of events is a success, watched or not."""
+    async with telemetry.client(box) as amplitude:
+        box.faults.next(1, status=200, body=said)
+        assert dict(await amplitude.track(event(1))) == said
+        box.faults.next(1, status=200, body=said)
+        assert dict(await amplitude.batch(event(2))) == said
+    assert not [span for span in telemetry.spans() if span.status.status_code is StatusCode.ERROR]
+
+
 async def test_a_download_is_a_span_and_its_bytes_are_counted(box: Sandbox, telemetry: Telemetry) -> None:
     """An export has a span until its last byte, with its size, and adds to the bytes downloaded."""
     async with telemetry.client(box) as amplitude:

@@ -14,7 +14,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 
 
 @given(st.lists(st.tuples(TEXT.filter(bool), TEXT), max_size=5))
-@settings(max_examples=400)
+@settings(max_examples=1000)
 def test_a_query_parses_back_equal(pairs: list[tuple[str, str]]) -> None:
     """Ids and names with any characters leave the structure of a query alone (S18)."""
     text = query_text(tuple(pairs))
@@ -24,7 +24,7 @@ def test_a_query_parses_back_equal(pairs: list[tuple[str, str]]) -> None:
 
 
 @given(TEXT, TEXT)
-@settings(max_examples=400)
+@settings(max_examples=1000)
 def test_a_form_parses_back_equal(api_key: str, value: str) -> None:
     """Form bodies with any characters parse back equal (S19)."""
     listed = json.dumps([{"user_id": value}])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum, IntEnum
 from pathlib import PurePosixPath
@@ -80,7 +80,7 @@ class BrokenDate(date):
 
 
 @given(JSON)
-@settings(max_examples=400)
+@settings(max_examples=1000)
 def test_json_comes_back_as_it_went(value: Any) -> None:
     """Whatever JSON can hold is encoded as strict JSON that parses back equal (E1)."""
 
@@ -90,11 +90,39 @@ def test_json_comes_back_as_it_went(value: Any) -> None:
     assert json.loads(encode(value), parse_constant=refuse) == value
 
 
+ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=8)
+DIRTY = st.recursive(
+    st.none() | st.integers() | st.floats() | ANY_TEXT,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(ANY_TEXT, inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(DIRTY)
+@settings(max_examples=1000)
+def test_what_json_or_utf_8_cannot_hold_never_gets_onto_the_wire(value: Any) -> None:
+    """NaN, infinities and lone surrogates, in values and keys, are refused; a body is strict JSON in UTF-8 that reads back equal (E1, E2)."""
+
+    def refuse(name: str) -> None:
+        pytest.fail(name)
+
+    try:
+        body = encode(value)
+    except UnencodableError:
+        sent = json.dumps(value, ensure_ascii=False)
+        assert any(word in sent for word in ("NaN", "Infinity")) or any("\ud800" <= character <= "\udfff" for character in sent)
+    else:
+        assert json.loads(body.decode(), parse_constant=refuse) == value
+
+
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
         (datetime(2026, 5, 1, 7, 14, 3, 250000), '"2026-05-01T07:14:03.250000"'),
-        (datetime(2026, 5, 1, 7, tzinfo=UTC), '"2026-05-01T07:00:00+00:00"'),
+        (datetime(2026, 5, 1, 7, tzinfo=UTC), '"2026-05-01T07:00:00.000Z"'),
+        (datetime(2026, 5, 1, 7, 14, 3, 250000, UTC), '"2026-05-01T07:14:03.250Z"'),
+        (datetime(2026, 5, 1, 7, 14, 3, 250001, UTC), '"2026-05-01T07:14:03.250001Z"'),
+        (time(7, 14, tzinfo=UTC), '"07:14:00+00:00"'),
         (datetime(2026, 5, 1, 7, tzinfo=timezone(timedelta(hours=2))), '"2026-05-01T07:00:00+02:00"'),
         (date(2026, 5, 1), '"2026-05-01"'),
         (Decimal("19.990"), "19.990"),

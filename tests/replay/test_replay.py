@@ -2,7 +2,7 @@
 
 ``cases.json`` has, for every recorded call: what is called, what has to be on the wire, what the server answers, and what has to come of it.
 Where this library does something else on purpose, the case says so under ``mended``; calls that only make sense in JavaScript are
-listed there with the reason.
+listed there with the reason. ``further_cases.json`` has the same of a second recording, made to find what the first one lacks.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import base64
 import gzip
 import json
 import threading
+import zlib
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 TABLE = json.loads(Path(__file__).with_name("cases.json").read_text("utf-8"))
+FURTHER: list[dict[str, Any]] = json.loads(Path(__file__).with_name("further_cases.json").read_text("utf-8"))["replayed"]
 CASES: list[dict[str, Any]] = TABLE["replayed"]
 RECORDED = 175
 
@@ -82,6 +84,9 @@ class Handler(BaseHTTPRequestHandler):
             content = gzip.compress(content)
             chunks = []
             self.send_header("content-encoding", "gzip")
+        elif given.get("deflate"):
+            content = zlib.compress(content)
+            self.send_header("content-encoding", "deflate")
         if chunks:
             self.send_header("transfer-encoding", "chunked")
             self.end_headers()
@@ -214,14 +219,14 @@ def content(answer: dict[str, Any]) -> bytes:
 def test_every_recorded_call_is_accounted_for() -> None:
     """Each recorded call is replayed or listed as not applicable with a reason, none twice."""
     names = [case["name"] for case in CASES]
-    assert len(set(names)) == len(names)
+    assert len({*names, *(case["name"] for case in FURTHER)}) == len(names) + len(FURTHER)
     assert not set(names) & set(TABLE["not_applicable"])
     assert len(names) + len(TABLE["not_applicable"]) == RECORDED
     assert all(reason.strip() for reason in TABLE["not_applicable"].values())
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
+@pytest.mark.parametrize("case", [*CASES, *FURTHER], ids=[case["name"] for case in [*CASES, *FURTHER]])
 async def test_replay(case: dict[str, Any], recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
     """The call puts on the wire what the original did, and comes to the same, except where it was mended."""
     recorder.answers = case["answers"]

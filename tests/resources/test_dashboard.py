@@ -45,6 +45,11 @@ class Nicknamed(str):
         (-3600000, "-3600000"),
         (1.0, "1"),
         (0.5, "0.5"),
+        (-0.0, "0"),
+        (1e-6, "0.000001"),
+        (-1.5e-7, "-1.5e-7"),
+        (123e18, "123000000000000000000"),
+        (1e21, "1e+21"),
         (True, "true"),
         (False, "false"),
         (Decimal("1.50"), "1.50"),
@@ -61,7 +66,7 @@ class Nicknamed(str):
     ids=repr,
 )
 def test_a_parameter_as_text(value: object, expected: str | None) -> None:
-    """Mappings and lists go out as JSON, dates as days, and None not at all."""
+    """Mappings and lists go out as JSON, dates as days, numbers as JavaScript writes them, and None not at all."""
     assert query_value(value, argument="x") == expected
 
 

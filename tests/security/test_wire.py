@@ -9,9 +9,11 @@ import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
+import anyio
+import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -228,6 +230,33 @@ async def test_tls_begins_at_1_2_and_verifies() -> None:
         assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
         assert context.verify_mode is ssl.CERT_REQUIRED
         assert context.check_hostname
+
+
+@pytest.mark.anyio
+async def test_a_client_makes_one_tls_context(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The context, which costs 50 ms of CPU, is made at the first https connection, and serves all connections and streams of a client."""
+    made: list[ssl.SSLContext] = []
+    make = httpx.create_ssl_context
+
+    def counted(**options: Any) -> ssl.SSLContext:
+        made.append(make(**options))
+        return made[-1]
+
+    monkeypatch.setattr(httpx, "create_ssl_context", counted)
+    client = AsyncAmplitude("key", secret_key="secret", base_url="https://127.0.0.1:1", max_retries=0, share_requests=False)
+    assert made == []
+
+    async def call() -> None:
+        with pytest.raises(AmplitudeError):
+            await client.track({"event_type": "x", "user_id": "someone"})
+
+    async with client:
+        async with anyio.create_task_group() as group:
+            for _ in range(5):
+                group.start_soon(call)
+        with pytest.raises(AmplitudeError):
+            await client.export(start="20260501T00", end="20260501T00").save(tmp_path / "never.zip")
+    assert len(made) == 1
 
 
 def test_insert_ids_never_repeat_across_threads() -> None:

@@ -19,6 +19,8 @@ from uuid import UUID
 
 import msgspec
 
+from amplitude_async.events import iso_text
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -71,8 +73,9 @@ class RefusedAnswerError(MalformedError):
 def encode(value: object) -> bytes:
     """Return compact, strict JSON for a value.
 
-    Beyond JSON's own types: aware and naive datetimes, dates, times as ISO 8601; Decimal as a number with its own digits; UUID
-    and paths as text; Enum as its value; dataclasses as objects; sets (sorted) and tuples as lists; numpy scalars as numbers.
+    Beyond JSON's own types: aware and naive datetimes, dates, times as ISO 8601 (UTC as JavaScript writes it); Decimal as a
+    number with its own digits; UUID and paths as text; Enum as its value; dataclasses as objects; sets (sorted) and tuples as
+    lists; numpy scalars as numbers.
 
     Raises:
         UnencodableError: NaN, an infinity, bytes, a cycle, more than 40 levels, a lone surrogate, or a type without a JSON form.
@@ -183,7 +186,7 @@ def _converted(value: object, path: tuple[str | int, ...], ancestors: set[int]) 
     if isinstance(value, (bytes, bytearray, memoryview)):
         _refuse(path, "is bytes, which JSON cannot carry; decode it to text first (for example .decode() or base64)")
     if isinstance(value, (datetime, date, time)):
-        return value.isoformat()
+        return iso_text(value)
     if isinstance(value, (timedelta, UUID)):
         return value
     if isinstance(value, PathLike):

@@ -48,6 +48,7 @@ __all__ = [
     "group_identify",
     "identify",
     "ids_of",
+    "ingested",
     "nothing_sent",
     "pack_event",
     "pack_events",
@@ -261,6 +262,12 @@ def nothing_sent(kept: Kept | None) -> TrackResult:
     """Return the result of a call of whose events none was sent."""
     nothing: TrackResult = {"code": 0, "server_upload_time": 0, "payload_size_bytes": 0, "events_ingested": 0}
     return with_dropped(nothing, kept)
+
+
+def ingested(result: TrackResult) -> int:
+    """Return how many events a result speaks of, 0 if it speaks of none: Amplitude's word need not be a number, or there at all."""
+    count: object = result.get("events_ingested")
+    return count if isinstance(count, int) else 0
 
 
 def with_dropped(result: TrackResult, kept: Kept | None) -> TrackResult:

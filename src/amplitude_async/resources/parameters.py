@@ -118,7 +118,7 @@ def query_value(value: object, *, argument: str) -> str | None:
         if not isfinite(value):
             message = f"{argument} must be a finite number"
             raise InvalidArgumentError(message, argument=argument)
-        return str(int(value)) if value.is_integer() and abs(value) < 1e16 else repr(float(value))  # noqa: PLR2004 - exact in a float
+        return _number_text(float(value))
     try:
         if isinstance(value, (Mapping, Sequence, set, frozenset)) and not isinstance(value, str):
             return encode_text(value)
@@ -138,6 +138,15 @@ def query_value(value: object, *, argument: str) -> str | None:
     else:
         return plain if isinstance(plain, str) else encoded
     raise InvalidArgumentError(message, argument=argument)
+
+
+def _number_text(value: float) -> str:
+    """Return a number as JavaScript writes it, and with it the original: ``7`` for 7.0, ``0.00001``, ``1e-7``, ``1e+21``."""
+    digits = repr(value)
+    if not value or 1e-6 <= abs(value) < 1e21:  # noqa: PLR2004 - from here on to there without an exponent
+        return format(Decimal(digits), "f").removesuffix(".0") if value else "0"
+    mantissa, _, exponent = digits.partition("e")
+    return f"{mantissa.removesuffix('.0')}e{int(exponent):+}"
 
 
 def query_pairs(api: str, parameters: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
