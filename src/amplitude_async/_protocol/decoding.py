@@ -41,12 +41,14 @@ class Block(NamedTuple):
         rows: How many they are.
         member: The member that they come from.
         line: The number of the first of them in that member, from 1.
+        is_one_a_line: Known, of who counted them, to be what :func:`is_one_a_line` says.
     """
 
     text: bytes
     rows: int
     member: str
     line: int
+    is_one_a_line: bool = False
 
     def lines(self) -> list[bytes]:
         """Return the lines without their ends."""
@@ -102,7 +104,9 @@ class RowDecoder(Generic[T]):
             rows = self._loads_all(block.text)
         except _REFUSALS:
             return self._one_by_one(block)
-        return Decoded(rows) if len(rows) == block.rows and is_one_a_line(block.text) else self._one_by_one(block)
+        if len(rows) == block.rows and (block.is_one_a_line or is_one_a_line(block.text)):
+            return Decoded(rows)
+        return self._one_by_one(block)
 
     def _one_by_one(self, block: Block) -> Decoded[T]:
         rows: list[T] = []
@@ -156,7 +160,7 @@ class RowSifter:
     def sift(self, block: Block) -> Sifted:
         """Say which lines of a block can be read."""
         try:
-            if len(self._loads_all(block.text)) == block.rows and is_one_a_line(block.text):
+            if len(self._loads_all(block.text)) == block.rows and (block.is_one_a_line or is_one_a_line(block.text)):
                 _check_text(block.text)
                 return Sifted(block)
         except _REFUSALS:

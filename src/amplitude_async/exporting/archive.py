@@ -28,6 +28,7 @@ __all__ = ["NOTHING", "ArchiveReader", "Block"]
 SLICE_BYTES: Final = 64 << 10
 """Most that is inflated from at once: what an inflater leaves of it is copied at every step, and would be copied again and again."""
 
+_OPENING, _CLOSING = b"{}"
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _MAX_NAMES: Final = 20
 """How many names of skipped members are remembered; all are counted."""
@@ -62,6 +63,7 @@ class ArchiveReader:
         """Names of the first members that are no gzip, and so hold no rows."""
         self.skipped_count: int = 0
         """How many of those there were in all."""
+        self._free_bytes = self._limits.ratio_from_bytes
         self.decoded_bytes: int = 0
         self.downloaded_bytes: int = 0
         self._line = 1
@@ -217,7 +219,8 @@ class ArchiveReader:
         if self._is_checking or not self._is_strict:
             # What was held is inflated twice, but it did not grow twice as much.
             self.decoded_bytes += len(text)
-        self._frames.check_ratio(self.decoded_bytes, self.downloaded_bytes)
+        if self.decoded_bytes > self._free_bytes:
+            self._frames.check_ratio(self.decoded_bytes, self.downloaded_bytes)
         return NOTHING if self._is_checking else self._whole_lines(text)
 
     def _next_gzip(self) -> GzipInflater | None:
@@ -260,23 +263,31 @@ class ArchiveReader:
             return NOTHING
         limit = self._limits.line_bytes
         find = text.find
-        first = find(b"\n")
-        pieces = [text[:end] if end < len(text) else text]
-        is_too_long = self._partial_bytes + first > limit
-        pieces = [self._too_long(), pieces[0][first:]] if is_too_long else [*self._partial, pieces[0]]
+        first = at = find(b"\n")
+        # One look at each line end counts the lines, and says that an object ends and another begins there. Searching for one
+        # character runs at memory speed, where count() and split() look at every byte by themselves.
+        count, last, is_one_a_line = 1, end - 1, first > 0
+        while at < last:
+            if text[at - 1] != _CLOSING or text[at + 1] != _OPENING:
+                is_one_a_line = False
+            at = find(b"\n", at + 1)
+            count += 1
+        if self._partial_bytes + first > limit:
+            whole, is_one_a_line = self._too_long() + text[first:end], False
+        elif self._partial:
+            # Of a view, so that what is most of the block is copied once.
+            whole = b"".join((*self._partial, memoryview(text)[:end]))
+        else:
+            whole = text[:end]
+        if end > limit:
+            whole, is_one_a_line = self._without_long_lines(whole), False
         self._partial.clear()
         self._partial_bytes = 0
-        # Searching for one character runs at memory speed, where count() and split() look at every byte by themselves.
-        count, at = 1, first
-        while (found := find(b"\n", at + 1)) >= 0:
-            if found - at > limit + 1:
-                pieces = [self._without_long_lines(b"".join(pieces))]
-            count += 1
-            at = found
-        block = self._block(b"".join(pieces) if len(pieces) > 1 else pieces[0], count)
+        line = self._line
+        self._line = line + count
         if end < len(text):
             self._keep(text[end:])
-        return block
+        return Block(whole, count, self.member, line, is_one_a_line)
 
     def _keep(self, text: bytes) -> None:
         """Keep the beginning of a line that goes on; of one that is too long already, only how long it is."""

@@ -18,6 +18,8 @@ __all__ = ["OpenStream", "read_headers", "read_whole"]
 
 PIECE_BYTES: Final = 256 << 10
 """Most that one step of undoing a content encoding may give."""
+STRAIGHT_BYTES: Final = 256 << 10
+"""Most that is read from the line at once."""
 
 
 class _Mocked:
@@ -36,13 +38,66 @@ class _Mocked:
         return body
 
 
+class _CutError(Exception):
+    """The line ended before the body did."""
+
+
+class _Straight:
+    """A body of known length, read straight from the line once the HTTP library has given what it had of it.
+
+    The library's parser and nested generators cost as much as receiving does, between rows even twice that, since their code has left
+    the processor's cache. Only for a connection that is not used again; the line is what the library documents as ``network_stream``.
+    """
+
+    def __init__(self, chunks: AsyncIterator[bytes], line: Any, length: int, seconds: float) -> None:  # noqa: ANN401 - the HTTP library's own type
+        self._chunks = chunks
+        self._line = line
+        self._left = length
+        self._seconds = seconds
+        self._has_begun = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self._has_begun:
+            # Of this the library may hold more than one piece of the line.
+            self._has_begun = True
+            chunk: bytes = await anext(self._chunks)
+        elif self._left:
+            chunk = await self._line.read(STRAIGHT_BYTES, timeout=self._seconds)
+            if not chunk:
+                message = f"the connection was closed with {self._left:,} bytes of the answer to come"
+                raise _CutError(message)
+            if len(chunk) > self._left:
+                chunk = chunk[: self._left]
+        else:
+            raise StopAsyncIteration
+        self._left -= len(chunk)
+        return chunk
+
+
 class OpenStream:
     """The answer to a request whose body is read as it comes.
 
     Read by its consumer in the consumer's own task; opened and closed in tasks of the library.
+
+    Args:
+        response: The HTTP library's answer.
+        headers: Its headers.
+        close: Closes the client that is this answer's alone.
+        fail: Says what an error of the HTTP library comes to.
+        seconds: How long to wait for more of a body that may be read straight from the line, ``None`` where it may not.
     """
 
-    def __init__(self, response: Any, headers: dict[str, str], close: Callable[[], Any], fail: Callable[[Exception], Failure]) -> None:  # noqa: ANN401 - the HTTP library's own type
+    def __init__(
+        self,
+        response: Any,  # noqa: ANN401 - the HTTP library's own type
+        headers: dict[str, str],
+        close: Callable[[], Any],
+        fail: Callable[[Exception], Failure],
+        seconds: float | None = None,
+    ) -> None:
         self.status: int = response.status_code
         self.headers = headers
         self._response = response
@@ -55,6 +110,11 @@ class OpenStream:
             self._chunks, coding = _Mocked(response.content), ""
         else:
             self._chunks = response.aiter_raw()
+        self._source: AsyncIterator[bytes] = self._chunks
+        line = getattr(response, "extensions", {}).get("network_stream")
+        length = headers.get("content-length", "")
+        if seconds is not None and line is not None and length.isascii() and length.isdigit() and "transfer-encoding" not in headers:
+            self._source = _Straight(self._chunks, line, int(length), seconds)
         self._inflater = None if coding in {"identity", ""} else Inflater()
 
     async def next_chunk(self) -> bytes | Failure | None:
@@ -64,7 +124,7 @@ class OpenStream:
             if piece:
                 return piece
         try:
-            async for chunk in self._chunks:
+            async for chunk in self._source:
                 if not chunk:
                     continue
                 if self._inflater is None:

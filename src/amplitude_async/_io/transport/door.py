@@ -190,7 +190,13 @@ class Transport:
                     # From here on it is the silence between bytes that is limited.
                     wire.timeouts["read"] = between_bytes
                     is_handed_over = True
-                    return OpenStream(response, read_headers(response), close, lambda error: failure_of(error, body, self._secrets))
+                    return OpenStream(
+                        response,
+                        read_headers(response),
+                        close,
+                        lambda error: failure_of(error, body, self._secrets),
+                        between_bytes if self._owns_client else None,
+                    )
                 except Exception as error:  # noqa: BLE001 - every failure of the HTTP library becomes a value here
                     return failure_of(error, body, self._secrets)
             return Failure("timeout", is_sent=is_sent(body), reason=f"the answer did not begin within {seconds:g} s")
