@@ -16,8 +16,8 @@ KINDS = {"feature": "New", "bugfix": "Mended", "removal": "Gone", "misc": "Other
 INTRODUCTION = """\
 # amplitude_async
 
-> The unofficial Amplitude client for async Python: events in, numbers and raw exports out, and a sandbox that stands in for \
-Amplitude on a laptop. asyncio and trio, Python 3.11 or newer. `pip install amplitude-async`; everything is imported from `amplitude_async`.
+> The unofficial Amplitude client for async Python: events in, numbers and raw exports out, and a sandbox to stand in for Amplitude. \
+asyncio and trio, Python 3.11 or newer. `pip install amplitude-async`; everything is imported from `amplitude_async`.
 
 One `AsyncAmplitude` per event loop, kept for the life of the service and used as an async context manager. Events are plain mappings
 with Amplitude's own keys. Keys come from arguments or from `AMPLITUDE_API_KEY` and `AMPLITUDE_SECRET_KEY`. Code is tried against
