@@ -9,7 +9,7 @@ import httpx
 import pytest
 import trio
 
-from amplitude_async import AsyncAmplitude, Backoff, ConfigurationError, RequestTimeoutError, TransportError
+from amplitude_async import AsyncAmplitude, Backoff, ConfigurationError, NotFoundError, RequestTimeoutError, TransportError
 
 ADDS = {"user_id": "u", "user_properties": {"$add": {"n": 1}}}
 NO_WAIT = Backoff(jitter=lambda _: 0.0)
@@ -111,3 +111,35 @@ async def test_aiohttp_calling_a_broken_line_a_failed_connection_deceives_nobody
     assert len(requests) == 1
     assert not isinstance(caught.value, RequestTimeoutError)
     assert caught.value.outcome == "unknown"
+
+
+@pytest.mark.asyncio
+async def test_a_question_over_aiohttp_has_no_body() -> None:
+    """A GET is a GET: no chunks of nothing behind it, which not every server takes, whether its answer is read whole or as a stream."""
+    heads: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            try:
+                head = await reader.readuntil(b"\r\n\r\n")
+            except asyncio.IncompleteReadError:
+                break
+            heads.append(head.lower())
+            body = b"" if b"export" in head else b'{"type": "match_user_or_device_id", "matches": []}'
+            status = b"404 Not Found" if b"export" in head else b"200 OK"
+            writer.write(b"HTTP/1.1 %b\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (status, len(body), body))
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with AsyncAmplitude("key", secret_key="secret", base_url=url, transport="aiohttp", backoff=NO_WAIT) as amplitude:
+            for _ in range(2):
+                assert (await amplitude.user_search("user-12345"))["matches"] == []
+            with pytest.raises(NotFoundError):
+                async for _chunk in amplitude.export(start="20260501T00", end="20260501T00"):
+                    pass
+    assert len(heads) == 3
+    for head in heads:
+        assert head.startswith(b"get ")
+        assert b"transfer-encoding" not in head
+        assert b"content-type" not in head

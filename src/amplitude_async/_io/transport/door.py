@@ -81,7 +81,7 @@ class Transport:
             self._http = import_module("httpx") if kind == "aiohttp" else self._module
             self._client_class = direct_client(self._http)
             self._client = self._build(self._checked_pool())
-            self._requests = OwnRequests(self._http)
+            self._requests = OwnRequests(self._http, has_bare_gets=kind == "aiohttp")
         else:
             self._requests = ForeignRequests(client)
         mask_records()
@@ -180,7 +180,8 @@ class Transport:
             with anyio.move_on_after(seconds):
                 try:
                     request, body = self._requests.make(wire)
-                    if body is None:
+                    if body is None or body.has_started:
+                        # Nothing will tell.
                         on_connected()
                     else:
                         body.on_start = on_connected

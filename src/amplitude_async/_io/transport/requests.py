@@ -70,7 +70,7 @@ class OneChunk:
 
 
 class _Hidden:
-    """The body of a request that a client of the user's own sends out of sight: nothing can tell, so it counts as sent."""
+    """The body of a request that is sent out of sight, as by a client of the user's own: nothing can tell, so it counts as sent."""
 
     has_started = True
 
@@ -85,10 +85,13 @@ class OwnRequests:
 
     Args:
         module: The HTTP library that makes the requests.
+        has_bare_gets: Whether a GET has no stream at all. Over aiohttp any stream is a body in chunks, also one that nothing comes out
+            of, and not every server, nor what is in front of it, takes a GET with a body.
     """
 
-    def __init__(self, module: Any) -> None:  # noqa: ANN401 - a module
+    def __init__(self, module: Any, *, has_bare_gets: bool = False) -> None:  # noqa: ANN401 - a module
         self._http = module
+        self._has_bare_gets = has_bare_gets
         self._body_stream = body_stream(module)
         self._urls: dict[str, Any] = {}
 
@@ -110,6 +113,8 @@ class OwnRequests:
         if wire.body or wire.method != "GET":
             headers.append((b"Content-Length", b"%d" % len(wire.body)))
         extensions = {"timeout": wire.timeouts, "amplitude_repeatable": wire.is_repeatable}
+        if self._has_bare_gets and wire.method == "GET" and not wire.body:
+            return self._http.Request(wire.method, url, headers=headers, extensions=extensions), _HIDDEN
         return self._http.Request(wire.method, url, headers=headers, stream=body, extensions=extensions), body
 
 
