@@ -162,6 +162,33 @@ def test_what_an_endpoint_may_not_be(text: str) -> None:
     assert "password" not in str(caught.value).replace("user names and passwords", "")
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("https://api2.amplitude.com/a b", "white space"),
+        ("https://api2.amplitude.com\\a", "backslash"),
+        ("https://bücher.example", "punycode"),
+        ("api2.amplitude.com", "its scheme is missing"),
+        ("ftp://api2.amplitude.com", "only https://"),
+        ("https://ada:sesame@api2.amplitude.com", "user names and passwords"),
+        ("https://api2.amplitude.com/@/x?y", "a query or fragment"),
+        ("https://api2.amplitude.com?x", "a query or fragment"),
+        ("https://api2.amplitude.com#x", "a query or fragment"),
+        ("https://", "not a valid one"),
+        ("https://api2.amplitude.com:99999", "its host or port is not one"),
+        ("https://" + "a" * 300, "its host or port is not one"),
+        ("https://api2.amplitude.com/../x", "dot segments"),
+        ("https://169.254.169.254", "link-local"),
+        ("https://256.1.1.1", "not a valid address"),
+        (5, "must be text"),
+    ],
+)
+def test_a_refusal_says_what_is_wrong(text: object, words: str) -> None:
+    """Each fault has words of its own, so that its reader knows what to change."""
+    with pytest.raises(ConfigurationError, match=words):
+        parse_endpoint("base_url", text, allow_clear_text=True)
+
+
 @pytest.mark.parametrize("text", CLEAR_TEXT)
 def test_clear_text_is_refused_unless_allowed(text: str) -> None:
     """Clear text goes to loopback, or where it was allowed by name (S11)."""

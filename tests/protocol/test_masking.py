@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -33,3 +34,26 @@ def test_a_key_across_the_cut_is_masked_before_the_cut() -> None:
     """Cutting a long text never leaves the first half of a key."""
     shown = mask("x" * 190 + "canary-secret-key", secret_forms(["canary-secret-key"]))
     assert "canary" not in shown
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("Invalid API key: 0123456789abcdef", "Invalid API key: ********"),
+        ("mail ada@example.org now", "mail ***@*** now"),
+        ("see https://s3.example/file?signature=abc here", "see https://s3.example/file?... here"),
+        ("a\r\nb\x00c", "a b c"),
+        ("x" * 500, "x" * 199 + "…"),
+        ("Authorization: Basic abcdef", "Authorization: Basic ********"),
+    ],
+)
+def test_text_fit_to_be_shown(value: str, expected: str) -> None:
+    """Keys, addresses, signatures and control characters go; the rest is cut at 200 characters (S4)."""
+    assert mask(value) == expected
+
+
+def test_every_spelling_of_a_key_is_masked() -> None:
+    """A key is masked plain, percent-encoded and in base64, alone and in a pair."""
+    keys = ["canary key/1", "other+2"]
+    for form in secret_forms(keys):
+        assert form not in mask(f"the answer was {form}!", secret_forms(keys))

@@ -20,10 +20,8 @@ from amplitude_async import (
     UnexpectedResponseError,
 )
 from amplitude_async._protocol.call import Call, read_confirmation, read_json_object
-from amplitude_async._protocol.dates import check_order, dashboard_date, export_hour
-from amplitude_async._protocol.masking import mask, secret_forms
 from amplitude_async._protocol.verdict import Failure, Reply, Verdict, copied, finished, judge, retry_after, sift
-from amplitude_async.errors import InvalidArgumentError, RequestSummary
+from amplitude_async.errors import RequestSummary
 
 
 def bad_request(data: Any) -> BadRequestError:
@@ -73,48 +71,6 @@ def test_which_events_of_a_refused_upload_are_at_fault(error: Any, count: int, r
 def test_retry_after_in_every_form(text: str, seconds: float | None) -> None:
     """Seconds and dates are read, capped at ten minutes; nonsense is no hint."""
     assert retry_after({"retry-after": text}, now=10.0) == seconds
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        ("Invalid API key: 0123456789abcdef", "Invalid API key: ********"),
-        ("mail ada@example.org now", "mail ***@*** now"),
-        ("see https://s3.example/file?signature=abc here", "see https://s3.example/file?... here"),
-        ("a\r\nb\x00c", "a b c"),
-        ("x" * 500, "x" * 199 + "…"),
-        ("Authorization: Basic abcdef", "Authorization: Basic ********"),
-    ],
-)
-def test_text_fit_to_be_shown(value: str, expected: str) -> None:
-    """Keys, addresses, signatures and control characters go; the rest is cut at 200 characters (S4)."""
-    assert mask(value) == expected
-
-
-def test_every_spelling_of_a_key_is_masked() -> None:
-    """A key is masked plain, percent-encoded and in base64, alone and in a pair."""
-    keys = ["canary key/1", "other+2"]
-    for form in secret_forms(keys):
-        assert form not in mask(f"the answer was {form}!", secret_forms(keys))
-
-
-@pytest.mark.parametrize(
-    "value", ["yesterday", "2026-01-01", "20261301", "20260230", "", "20260101T24", None, 1.5, True, "2026010", "２０２６０１０１"]
-)
-def test_nonsense_bounds_are_refused(value: object) -> None:
-    """What is no date is refused with the argument's name, for dashboards and exports."""
-    for read in (dashboard_date, export_hour):
-        with pytest.raises(InvalidArgumentError, match="start"):
-            read(value, argument="start")
-
-
-def test_order_of_bounds() -> None:
-    """A start after its end is refused; equal ones are a range of one."""
-    check_order("20260101", "20260101T00")
-    check_order("20260101T05", "20260101T05")
-    for start, end in (("20260102", "20260101"), ("20260101T06", "20260101T05")):
-        with pytest.raises(InvalidArgumentError):
-            check_order(start, end)
 
 
 def call(*, repeatable: bool, final: frozenset[int] = frozenset()) -> Call:
