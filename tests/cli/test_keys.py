@@ -159,3 +159,10 @@ def test_keys_are_typed_unseen(lone_cli: Cli) -> None:
     assert "invented" not in done.stdout
     kept = load(lone_cli.folder / "config" / "amplitude-async" / "profiles.toml")["typed"]
     assert kept.credentials == {"api_key": "invented-key", "secret_key": "invented-secret"}
+
+
+def test_clear_text_is_refused_by_the_name_of_the_option(cli: Cli) -> None:
+    """What would have to be said to send keys in clear text is an option of the command, not an argument of Python's."""
+    refused = cli("users", "search", "ada", "--base-url", "http://amplitude.example", code=3)
+    assert "--allow-clear-text" in refused.stderr
+    assert "allow_clear_text" not in refused.stderr

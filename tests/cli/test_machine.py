@@ -67,6 +67,8 @@ def test_an_outbox_is_looked_at_and_put_right(cli: Cli, box: Sandbox) -> None:
     assert "more" in cli("outbox", "list", path, "--limit", 1).stderr
     assert "1 events wait" in cli("outbox", "retry", path, "--id", listed[0]["id"]).stdout
     assert cli.json("outbox", "status", path, code=1)["waiting"] == 1
+    assert "1 of the ids are not set aside" in cli("outbox", "retry", path, "--id", 999, code=1).stderr
+    assert "1 of the ids are not set aside" in cli("outbox", "purge", path, "--yes", "--id", 999, code=1).stderr
     assert "--yes" in cli("outbox", "purge", path, code=2).stderr
     assert cli("outbox", "purge", path, "--id", listed[1]["id"], "--yes").stdout == "1 events deleted\n"
     done = cli("outbox", "retry", path, "--send")

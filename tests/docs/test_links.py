@@ -41,3 +41,10 @@ def test_every_page_is_in_the_navigation() -> None:
     navigation = (ROOT / "mkdocs.yml").read_text("utf-8")
     for page in (ROOT / "docs").rglob("*.md"):
         assert str(page.relative_to(ROOT / "docs")) in navigation, page
+
+
+def test_every_page_of_the_navigation_is_there() -> None:
+    """The builder says nothing of a page that is named and does not exist."""
+    named = re.findall(r": (\S+\.md)$", (ROOT / "mkdocs.yml").read_text("utf-8").partition("\nnav:\n")[2], re.MULTILINE)
+    assert len(named) == len(set(named)) > 40
+    assert all((ROOT / "docs" / name).is_file() for name in named)

@@ -164,12 +164,13 @@ async def retry(file: _File, /, *, id: _Ids = None, send: bool = False, wait: fl
     """
     async with _opened(file) as store:
         count = await store.retry_set_aside(id)
+    are_all_there = _all_there(id, count)
     if not send:
         if connection.json:
             print_json({"waiting_again": count})
         else:
             print_lines(f"{count:,} events wait to be sent again")
-        return DONE
+        return DONE if are_all_there else PARTLY
     async with connection.client() as client:
         outbox = client.outbox(file)
         async with outbox:
@@ -182,7 +183,7 @@ async def retry(file: _File, /, *, id: _Ids = None, send: bool = False, wait: fl
             f"{count:,} events waited again; {report.delivered:,} delivered, {report.rejected:,} rejected,"
             f" {report.set_aside:,} set aside, {report.kept:,} still wait"
         )
-    return DONE if done and not (report.rejected or report.set_aside or report.kept) else PARTLY
+    return DONE if are_all_there and done and not (report.rejected or report.set_aside or report.kept) else PARTLY
 
 
 async def purge(file: _File, /, *, id: _Ids = None, yes: bool = False, json: bool = False) -> int:
@@ -209,7 +210,15 @@ async def purge(file: _File, /, *, id: _Ids = None, yes: bool = False, json: boo
         print_json({"deleted": count})
     else:
         print_lines(f"{count:,} events deleted")
-    return DONE
+    return DONE if _all_there(id, count) else PARTLY
+
+
+def _all_there(ids: list[int] | None, count: int) -> bool:
+    """Say whether all events that were named were found; tell if not."""
+    missing = len(set(ids or ())) - count if ids else 0
+    if missing:
+        note(f"{missing:,} of the ids are not set aside in this file (outbox list shows those that are)")
+    return not missing
 
 
 async def _set_aside(store: "SQLiteStore") -> "AsyncIterator[SetAside]":

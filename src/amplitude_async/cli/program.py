@@ -204,7 +204,8 @@ def _words(error: BaseException) -> str:
         found = {words: error.data.get(key) for key, words in _REFUSALS.items()}
         named = [f"{words} {', '.join(map(str, fields))}" for words, fields in found.items() if fields and isinstance(fields, dict)]
         return "; ".join([str(error), *named])
-    return str(error)
+    # The library speaks of its argument; here it is an option.
+    return str(error).replace("allow_clear_text=True", "--allow-clear-text")
 
 
 def _said(text: str, code: int) -> int:
