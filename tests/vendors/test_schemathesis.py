@@ -189,7 +189,7 @@ def asked(operation: Any, url: str, headers: dict[str, str]) -> Iterator[tuple[i
     yield from found
 
 
-@pytest.mark.timeout(90)
+@pytest.mark.timeout(400)
 def test_nothing_that_its_description_allows_breaks_it(box: Sandbox) -> None:
     """Requests by the description and against it are answered as described: by status, content type and schema, and never by a 5xx."""
     import schemathesis
