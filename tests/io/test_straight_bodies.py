@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
+import ssl
 import sys
 from pathlib import Path
 
 import pytest
+import trustme
 
 from amplitude_async import AsyncAmplitude, Backoff, RequestTimeoutError, Timeout, TransportError
 from amplitude_async._protocol.call import Call, read_nothing
@@ -77,6 +79,38 @@ async def test_a_line_that_ends_before_the_body_is_an_error(arrived: int) -> Non
     assert b"".join(got) == TEXT[:arrived]
     assert type(error) is TransportError
     assert f"{len(TEXT) - arrived:,} bytes of the answer to come" in str(error.detail)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("arrived", [700_000, 300_000])
+async def test_a_body_over_tls_is_read_alike(arrived: int) -> None:
+    """What is read from the line is what TLS has decrypted: a whole body is whole, a cut one is an error."""
+    authority = trustme.CA()
+    serving, trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert("localhost").configure_cert(serving)
+    authority.configure_trust(trusting)
+    got: list[bytes] = []
+
+    def step(connection: Connection) -> None:
+        with serving.wrap_socket(connection.sock, server_side=True) as wrapped:
+            connection.sock = wrapped
+            connection.read_request()
+            connection.send(response(200, b"", f"Content-Length: {len(TEXT)}", length=False) + TEXT[:arrived])
+
+    with ScriptedServer(step) as server:
+        url = f"https://localhost:{server.port}"
+        async with AsyncAmplitude("key", secret_key="secret", base_url=url, ssl_context=trusting, backoff=NO_WAIT) as amplitude:
+            stream = await amplitude._caller.open(FILE)
+            error: Exception | None = None
+            try:
+                while (chunk := await stream.next_chunk()) is not None:
+                    got.append(chunk)
+            except TransportError as caught:
+                error = caught
+            finally:
+                await stream.aclose()
+    assert b"".join(got) == TEXT[:arrived]
+    assert (error is None) == (arrived == len(TEXT))
 
 
 @pytest.mark.anyio
