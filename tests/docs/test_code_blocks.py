@@ -225,7 +225,8 @@ class Reader:
         query = block.code
         for folder in re.findall(r"'(\w+)/\*\.parquet'", query):
             query = query.replace(f"'{folder}/", f"'{self.folder / folder}/")
-        assert duckdb.sql(query).fetchall()
+        with duckdb.connect() as database:
+            assert database.execute(query).fetchall(), block.where
 
     def toml(self, block: Block) -> None:
         assert tomllib.loads(block.code), block.where
