@@ -11,9 +11,9 @@ sync the disk at each commit (``synchronous=FULL``). Ratios are taken repetition
 and the most. CPU is user + system time of the whole process. Waiting times are taken in the producers: from handing in to going
 on.
 
-    python benchmarks/durable_put.py [--quick] [--folder DIR] [--peers DIR | --no-peers]
+    python benchmarks/durable_put.py [--quick] [--folder DIR] [--cache FOLDER] [--without-peers]
 
-``--peers`` keeps the environment that has ``aiosqlite``, which the other programs' peers share; without it the environment is made
+``--cache`` keeps the environment that has ``aiosqlite``, which the other programs' peers share; without it the environment is made
 anew, and removed in the end. ``--folder`` says which disk is measured; the default is a temporary folder beside this file. A file
 system in memory has no sync to share: figures from there say nothing.
 """
@@ -183,9 +183,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="two short repetitions")
     parser.add_argument("--folder", type=Path, default=HERE)
-    kept = parser.add_mutually_exclusive_group()
-    kept.add_argument("--peers", metavar="DIR", help="keep the peers' environment in this folder")
-    kept.add_argument("--no-peers", action="store_true", help="without aiosqlite")
+    parser.add_argument("--cache", metavar="FOLDER", help="where the peers are installed and kept")
+    parser.add_argument("--without-peers", action="store_true", help="measure without aiosqlite")
     parser.add_argument("--variant", choices=VARIANTS, help=argparse.SUPPRESS)
     parser.add_argument("--seconds", type=float, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -201,7 +200,7 @@ def main() -> None:
         print(json.dumps(asyncio.run(variants[options.variant]())))
         return
 
-    with peers(options.peers, wanted=not options.no_peers, node=False) as others:
+    with peers(options.cache, wanted=not options.without_peers, node=False) as others:
         pythons = {variant: str(others.python or "") if variant == "aiosqlite" else sys.executable for variant in VARIANTS}
         runs: dict[str, list[dict[str, float]]] = {variant: [] for variant in VARIANTS if pythons[variant]}
         for _ in range(2 if options.quick else 5):
