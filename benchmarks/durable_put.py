@@ -122,7 +122,7 @@ async def through_store(path: Path, seconds: float, *, alone: bool) -> dict[str,
 
 async def through_aiosqlite(path: Path, seconds: float) -> dict[str, float]:
     # It is in the peers' environment, not in this one.
-    import aiosqlite  # type: ignore[import-not-found, unused-ignore]  # pyright: ignore[reportMissingImports]
+    import aiosqlite
 
     async with aiosqlite.connect(path) as connection:
         await connection.execute("PRAGMA journal_mode = WAL")
