@@ -163,7 +163,7 @@ def docs(session: nox.Session) -> None:
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
     """Measure: each program's method is in its docstring."""
-    session.install("--quiet", *group("test"), *group("bench"))
+    session.install("--quiet", *group("test"))
     install_wheel(session, "sandbox")
     for program in sorted(Path("benchmarks").glob("*.py")):
         if not program.name.startswith("_") and program.name != "chaos.py":

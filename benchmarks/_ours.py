@@ -14,10 +14,8 @@ import json
 import logging
 import os
 import random
-import sqlite3
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from _events import make
@@ -203,27 +201,6 @@ async def durable(job: dict[str, Any]) -> dict[str, Any]:
     return measured
 
 
-async def commits(job: dict[str, Any]) -> dict[str, Any]:
-    """Do it by hand: a commit for each event, on one thread, with the same promise of the disk."""
-    with ThreadPoolExecutor(1) as thread:
-        run = asyncio.get_running_loop().run_in_executor
-        database = await run(thread, sqlite3.connect, job["path"])
-        for statement in (
-            "PRAGMA journal_mode=WAL",
-            "PRAGMA synchronous=FULL",
-            "CREATE TABLE rows (id INTEGER PRIMARY KEY, body BLOB)",
-        ):
-            await run(thread, database.execute, statement)
-
-        def insert(body: bytes) -> None:
-            database.execute("INSERT INTO rows (body) VALUES (?)", (body,))
-            database.commit()
-
-        measured = await _producers(job, lambda serial: run(thread, insert, json.dumps(make(serial)).encode()))
-        await run(thread, database.close)
-    return measured
-
-
 async def _producers(job: dict[str, Any], put: Callable[[int], Awaitable[Any]]) -> dict[str, Any]:
     serials, waits = iter(range(job["events"])), []
 
@@ -381,7 +358,6 @@ JOBS = {
     "drain": drain,
     "flood": flood,
     "durable": durable,
-    "commits": commits,
     "steady": steady,
     "resume": resume,
     "kill": kill,

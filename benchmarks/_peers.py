@@ -7,6 +7,7 @@ why.
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import json
 import logging
@@ -192,8 +193,6 @@ def kill(job: dict[str, Any]) -> dict[str, Any]:
 
 def drain(job: dict[str, Any]) -> dict[str, Any]:
     """Queue many events in PostHog's asyncio client, and see how long it holds up the loop while it sends them."""
-    import asyncio
-
     from posthog import AsyncPosthog
 
     async def main() -> dict[str, Any]:
@@ -217,7 +216,38 @@ def drain(job: dict[str, Any]) -> dict[str, Any]:
     return asyncio.run(main())
 
 
-JOBS = {"queued": queued, "waiting": waiting, "steady": steady, "kill": kill, "drain": drain}
+def commits(job: dict[str, Any]) -> dict[str, Any]:
+    """Put into a file by hand, through ``aiosqlite``: a commit for each event, with the same promise of the disk."""
+    import aiosqlite
+
+    async def main() -> dict[str, Any]:
+        serials, waits, turn = iter(range(job["events"])), [], asyncio.Lock()
+        async with aiosqlite.connect(job["path"]) as database:
+            await database.execute("PRAGMA journal_mode=WAL")
+            await database.execute("PRAGMA synchronous=FULL")
+            await database.execute("CREATE TABLE rows (id INTEGER PRIMARY KEY, body BLOB)")
+
+            async def produce() -> None:
+                for serial in serials:
+                    called = time.perf_counter()
+                    body = json.dumps(make(serial)).encode()
+                    # Without it, the first commit would take along what the others inserted.
+                    async with turn:
+                        await database.execute("INSERT INTO rows (body) VALUES (?)", (body,))
+                        await database.commit()
+                    waits.append(time.perf_counter() - called)
+
+            cpu, began = time.process_time(), time.perf_counter()
+            async with asyncio.TaskGroup() as group:
+                for _ in range(job["producers"]):
+                    group.create_task(produce())
+            measured = {"cpu": time.process_time() - cpu, "wall": time.perf_counter() - began}
+        return {**measured, "waits": waits, "events": job["events"]}
+
+    return asyncio.run(main())
+
+
+JOBS = {"commits": commits, "queued": queued, "waiting": waiting, "steady": steady, "kill": kill, "drain": drain}
 
 if __name__ == "__main__":
     # They log every retry; nobody reads it here.

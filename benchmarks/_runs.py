@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 HERE = Path(__file__).parent
-PYTHON_PEERS = ("amplitude-analytics==1.3.0", "posthog==7.91.1", "httpx>=0.27,<1", "sniffio>=1.3,<2")
-"""posthog's asyncio client stands on httpx; with sniffio it is as fast as it can be."""
+PYTHON_PEERS = ("amplitude-analytics==1.3.0", "posthog==7.91.1", "httpx>=0.27,<1", "sniffio>=1.3,<2", "aiosqlite==0.22.1")
+"""posthog's asyncio client stands on httpx; with sniffio it is as fast as it can be. aiosqlite is for ``durable_put.py``."""
 NODE_PEERS = ("amplitude@6.0.0", "@amplitude/analytics-node@1.5.73")
 INSTALL_SECONDS = 300
 
@@ -95,12 +95,13 @@ class Peers(NamedTuple):
 
 
 @contextmanager
-def peers(cache: str | None, *, wanted: bool = True) -> Iterator[Peers]:
+def peers(cache: str | None, *, wanted: bool = True, node: bool = True) -> Iterator[Peers]:
     """Install the peers, or find them installed.
 
     Args:
         cache: A folder to keep them in; without one they are in a temporary folder and removed in the end.
         wanted: Whether to have any.
+        node: Whether to have those in node.
     """
     if not wanted:
         print("peers: left out, as asked")
@@ -109,7 +110,7 @@ def peers(cache: str | None, *, wanted: bool = True) -> Iterator[Peers]:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(cache) if cache else Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        yield Peers(_python_peers(folder / "python"), _node_peers(folder / "node"))
+        yield Peers(_python_peers(folder / "python"), _node_peers(folder / "node") if node else None)
 
 
 def _python_peers(folder: Path) -> Path | None:
