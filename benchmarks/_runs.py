@@ -19,7 +19,7 @@ import tempfile
 import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NamedTuple, Self
+from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -31,6 +31,30 @@ NODE_PEERS = ("amplitude@6.0.0", "@amplitude/analytics-node@1.5.73")
 INSTALL_SECONDS = 300
 
 
+@contextmanager
+def at_home(which: Literal["client", "sink"], *, pinned: bool) -> Iterator[None]:
+    """Start processes of one kind on a core of their own.
+
+    Left to the system, client and sink sit on one core in some runs and on two in others, and node's own threads take what the sink
+    leaves of its core: that would be measured instead.
+
+    Args:
+        which: Whose core it is; the sink's is the last but one, the client's the last.
+        pinned: Whether to do so at all.
+    """
+    if not pinned or not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    allowed = os.sched_getaffinity(0)
+    cores = sorted(allowed)
+    # Processes inherit the core of the thread that starts them, from their first instruction on.
+    os.sched_setaffinity(0, {cores[-1] if which == "client" else cores[-2:][0]})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, allowed)
+
+
 class Sink:
     """A sink in a process of its own.
 
@@ -38,16 +62,19 @@ class Sink:
         life: Seconds after which it ends by itself.
         keep: Let it decode and remember what arrives.
         delay: Seconds before each answer.
+        pinned: Give it a core of its own, see :func:`at_home`.
     """
 
-    def __init__(self, *, life: float, keep: bool = False, delay: float = 0.0) -> None:
+    def __init__(self, *, life: float, keep: bool = False, delay: float = 0.0, pinned: bool = False) -> None:
         command = [sys.executable, str(HERE / "_sink.py"), "--life", str(life), "--delay", str(delay), *(["--keep"] if keep else [])]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        with at_home("sink", pinned=pinned):
+            self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         said = self._process.stdout.readline().split() if self._process.stdout else []
         if len(said) != 2:
             raise RuntimeError("the sink did not start")
         self.port, self._control = int(said[0]), int(said[1])
         self.url = f"http://127.0.0.1:{self.port}"
+        self.process_id = self._process.pid
 
     def __enter__(self) -> Self:
         return self
@@ -175,9 +202,9 @@ def started(command: list[str], job: dict[str, Any], *, output: int | IO[Any] = 
                 stream.close()
 
 
-def run(command: list[str], job: dict[str, Any], *, seconds: float = 300) -> dict[str, Any]:
-    """Run a job in a fresh client process, return what it says."""
-    with started(command, job) as process:
+def run(command: list[str], job: dict[str, Any], *, seconds: float = 300, pinned: bool = False) -> dict[str, Any]:
+    """Run a job in a fresh client process, on a core of its own if ``pinned``; return what it says."""
+    with at_home("client", pinned=pinned), started(command, job) as process:
         said, complaint = process.communicate(timeout=seconds)
     if process.returncode:
         raise RuntimeError(f"{job}: {complaint.strip()[-2000:]}")

@@ -1,11 +1,13 @@
 """What uploading costs, beside the original, the vendor's SDKs, PostHog's, and loops written by hand.
 
-Method: a sink in a process of its own answers every upload, at once or after 50 ms. Each variant runs in a fresh process; variants
-take turns, so that all meet the same noise, and are repeated. Figures are medians over the repetitions with the least and the most;
-ratios are taken repetition by repetition. A run after which the sink has counted another number of events than were sent ends the
-program: only exact runs are figures. CPU is user + system time of the whole client process from the first counted call to the last
-acknowledgement, building the events included; imports, connecting and 50 events of warm-up are excluded. All send the same 400-byte
-events, spread over 5,000 users (``_events.py``). Call times are those of the handing-over alone: the event was built before.
+Method: a sink in a process of its own answers every upload, at once or after 50 ms. Each variant runs in a fresh process. Where the
+system lets a program choose, clients have one core and the sink has another: left alone, some runs have both on one core, and node
+spreads over two. Variants take turns, so that all meet the same noise, and are repeated. Figures are medians over the repetitions
+with the least and the most; ratios are taken repetition by repetition. A run after which the sink has counted another number of
+events than were sent ends the program: only exact runs are figures. CPU is user + system time of the whole client process from the
+first counted call to the last acknowledgement, building the events included; imports, connecting and 50 events of warm-up are
+excluded. All send the same 400-byte events, spread over 5,000 users (``_events.py``). Call times are those of the handing-over
+alone: the event was built before.
 
 The round-trip limit is what callers reach that wait for nothing but the server: callers / (50 ms + half of the longest thinking
 time). The sink's own timer is up to 1 ms late, which is in the figures.
@@ -77,7 +79,7 @@ class Bench(NamedTuple):
         """
         print(f"\n{title}", flush=True)
         figures: Figures = {}
-        with Sink(life=3600, delay=delay) as sink, tempfile.TemporaryDirectory(dir=self.folder) as folder:
+        with Sink(life=3600, delay=delay, pinned=True) as sink, tempfile.TemporaryDirectory(dir=self.folder) as folder:
             for repetition in range(self.repeats):
                 for variant, job in jobs.items():
                     command = self.peers.command(RUNNERS.get(variant, "ours"))
@@ -90,7 +92,7 @@ class Bench(NamedTuple):
                     given = {"variant": variant, "url": sink.url, **job}
                     if job.get("path"):
                         given["path"] = str(Path(folder) / f"{job['path']}-{repetition}.db")
-                    result = run(command, given)
+                    result = run(command, given, pinned=True)
                     stats = sink.stats()
                     if (
                         "wall" in result

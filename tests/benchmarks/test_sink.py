@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import http.client
 import json
+import os
 import socket
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 from _events import make
 from _process import Connects
-from _runs import Sink
+from _runs import Sink, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -157,3 +158,16 @@ def test_refuses_commands_that_it_does_not_know(sink: Sink) -> None:
     """A misspelt fault is an error, not a sink that works."""
     with pytest.raises(OSError):
         sink.ask("/fault?kind=refuze")
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity") or os.cpu_count() == 1, reason="the system has no cores to choose from")
+def test_client_and_sink_have_a_core_each() -> None:
+    """Pinned processes run on one core, the client on another than the sink, and the measuring program goes on as it was."""
+    allowed = os.sched_getaffinity(0)
+    tell = [sys.executable, "-c", "import json, os; print(json.dumps({'cores': sorted(os.sched_getaffinity(0))}))"]
+    with Sink(life=60, pinned=True) as sink:
+        (of_the_sink,) = os.sched_getaffinity(sink.process_id)
+    (of_the_client,) = run(tell, {}, pinned=True)["cores"]
+    assert {of_the_sink, of_the_client} <= allowed
+    assert of_the_sink != of_the_client or len(allowed) == 1
+    assert set(run(tell, {})["cores"]) == os.sched_getaffinity(0) == allowed

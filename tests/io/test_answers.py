@@ -1,4 +1,4 @@
-"""What answers and broken connections come to: A1, A7, A8, A13-A17 and B1-B8 of the fault list, for awaited calls."""
+"""What answers and broken connections come to: A1, A7, A8, A13-A17, B1-B8 and B10 of the fault list, for awaited calls."""
 
 from __future__ import annotations
 
@@ -377,6 +377,41 @@ async def test_a_dribbling_answer_runs_into_the_attempt_limit() -> None:
         assert time.monotonic() - began < 1.0
     assert isinstance(error, amplitude_async.RequestTimeoutError)
     assert error.outcome == "unknown"
+
+
+@pytest.mark.anyio
+async def test_a_bad_line_carries_a_hundred_events() -> None:
+    """Read at 8 kB/s, answered after half a second in slices of ten bytes: 100 events arrive, once, at the first attempt (B10)."""
+    got_at: list[float] = []
+
+    def bad_line(connection: Connection) -> None:
+        length = 1
+        while len(connection.buffer) < length:
+            data = connection.sock.recv(400)
+            if not data:
+                return
+            connection.buffer += data
+            head, mark, _ = connection.buffer.partition(b"\r\n\r\n")
+            if mark:
+                length = len(head) + 4 + int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
+            connection.server.stopped.wait(0.05)
+        connection.read_request()
+        got_at.append(time.monotonic())
+        connection.accept_events()
+        connection.server.stopped.wait(0.5)
+        said = response(200, b'{"code":200,"server_upload_time":1,"payload_size_bytes":1,"events_ingested":100}')
+        for begin in range(0, len(said), 10):
+            connection.send(said[begin : begin + 10])
+            connection.server.stopped.wait(0.01)
+
+    with ScriptedServer(bad_line) as server:
+        began = time.monotonic()
+        async with client(server, timeout=Timeout(), max_retries=0) as amplitude:
+            result = await amplitude.track([{**EVENT, "event_properties": {"n": number}} for number in range(100)])
+        assert result["events_ingested"] == 100
+        assert len(server.requests) == 1
+        assert len(server.sink) == len(set(server.sink)) == 100
+        assert got_at[0] - began > 1.0
 
 
 def never_reads(connection: Connection) -> None:

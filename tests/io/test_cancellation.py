@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import os
 import random
 import sys
+import threading
 import time
 import warnings
 from pathlib import Path
@@ -197,6 +200,53 @@ async def test_closing_is_final_and_can_be_repeated() -> None:
             await amplitude.user_search("user-1")  # it has no secret key either, but that is not what is wrong
         with pytest.raises(ClosedError):
             await amplitude.with_options(max_retries=0).track(EVENT)
+
+
+def held() -> tuple[int, int]:
+    """Return how many descriptors and threads this process has."""
+    return len(list(Path("/proc/self/fd").iterdir())), threading.active_count()
+
+
+def resident() -> int:
+    return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
+@pytest.mark.anyio
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the system does not say what a process holds")
+async def test_a_thousand_clients_leave_nothing() -> None:
+    """Opened, used and closed a thousand times, clients leave no descriptor, thread or memory; unused, they take none (C12)."""
+    with ScriptedServer(good) as server:
+
+        async def live(*, is_used: bool) -> AsyncAmplitude:
+            amplitude = AsyncAmplitude("key", base_url=server.url)
+            async with amplitude:
+                if is_used:
+                    await amplitude.track(EVENT)
+            return amplitude
+
+        async def settled(wanted: tuple[int, int]) -> bool:
+            with anyio.move_on_after(5):
+                # The server's threads end when they find that the client has gone.
+                while any(abs(now - then) > 2 for now, then in zip(held(), wanted, strict=True)):
+                    await anyio.sleep(0.01)
+                return True
+            return False
+
+        for _ in range(50):
+            await live(is_used=True)
+        gc.collect()
+        before, memory = held(), resident()
+        unused = [AsyncAmplitude("key", base_url=server.url) for _ in range(200)]
+        assert await settled(before)
+        for amplitude in unused:
+            await amplitude.aclose()
+        unused.clear()
+        for _ in range(1000):
+            assert (await live(is_used=True))._caller.tasks.alive == 0
+        gc.collect()
+        assert await settled(before)
+        # The server, which keeps every request, is in this process too.
+        assert resident() - memory <= 16 << 20
 
 
 def test_a_second_event_loop_is_refused_at_once() -> None:
