@@ -193,8 +193,10 @@ def test_a_reader_who_leaves_is_no_error(ask: Cli, arguments: list[str]) -> None
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full")
-def test_a_full_disk_is_said(ask: Cli) -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_is_said(ask: Cli, unbuffered: str) -> None:
     """What could not be written is an error of files, and not half an answer with code 0."""
+    ask.env["PYTHONUNBUFFERED"] = unbuffered
     for arguments in (["segment", "app_opened"], ["users", "search", "user", "--json"], ["--help"]):
         with Path("/dev/full").open("w") as full:
             done = subprocess.run([*COMMAND, *arguments], env=ask.env, stdout=full, stderr=-1, stdin=-3, timeout=60, check=False)

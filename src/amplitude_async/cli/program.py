@@ -156,21 +156,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         error.verbose = False
         code = _said(f"{error} (--help shows what there is)", USAGE)
     except BrokenPipeError:
-        from amplitude_async.cli.printing import silence  # noqa: PLC0415 - rich is loaded where it is used
-
-        silence()
+        _let_go()
         code = BROKEN_PIPE
     except KeyboardInterrupt:
         # A second Ctrl-C must not end in a traceback while this one is said.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         code = _said("interrupted", INTERRUPTED)
     except (AmplitudeError, OSError) as error:
+        _let_go()
         code = _said(_words(error), code_for(error))
     except Exception as error:  # noqa: BLE001 - whatever it is, the user gets a line and no traceback
         if os.environ.get(_DEBUG) == "debug":
             traceback.print_exc()
         code = _said(f"a fault of amplitude-async itself: {type(error).__name__}: {error} ({_DEBUG}=debug shows where)", FAULT)
     return code
+
+
+def _let_go() -> None:
+    """Drop what cannot be written to standard output: Python would try once more at its end, with an exit code of its own."""
+    from amplitude_async.cli.printing import silence  # noqa: PLC0415 - rich is loaded where it is used
+
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        silence()
 
 
 def _prepare_streams() -> None:
