@@ -15,6 +15,7 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from amplitude_async.configuration import CREDENTIALS
 from amplitude_async.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -22,15 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["CREDENTIALS", "Profile", "check_name", "load", "place", "save"]
 
-CREDENTIALS: Final = (
-    "api_key",
-    "secret_key",
-    "org_api_key",
-    "org_secret_key",
-    "deployment_key",
-    "management_key",
-    "scim_token",
-)
 _PLACES: Final = ("region", "base_url")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", re.ASCII)
 _OTHERS: Final = 0o077
