@@ -302,10 +302,11 @@ class Clerk:
             if rows and not is_aside:
                 shelf.store.settle(rows)
             shelf.needs_more()
+        drops_bodies = not is_aside or shelf is not None
         for entry in entries:
-            if entry.waiters is not None or shelf is not None:
+            if entry.waiters is not None or entry.disk is not None:
                 entry.wake()
-            if not is_aside or shelf is not None:
+            if drops_bodies:
                 # A receipt may be held for long; the bytes need not.
                 entry.body = b""
         if self.room.is_wanted:
@@ -413,9 +414,8 @@ class Clerk:
 
 def _open(entries: Sequence[Entry]) -> Sequence[Entry]:
     """Return the entries that are not settled yet; usually all of them."""
-    if any(entry.settlement is not None for entry in entries):
-        return [entry for entry in entries if entry.settlement is None]
-    return entries
+    is_open = [entry for entry in entries if entry.settlement is None]
+    return entries if len(is_open) == len(entries) else is_open
 
 
 def _entry_of(row: Row) -> Receipt:

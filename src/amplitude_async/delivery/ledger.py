@@ -217,6 +217,8 @@ class Ledger:
 
     def __init__(self, capacity: Capacity, *, is_durable: bool = False) -> None:
         self.capacity: Capacity = capacity
+        self._max_bytes, self._max_events = capacity.max_bytes, capacity.max_events
+        self._drops_oldest = capacity.overflow == "drop_oldest"
         self.is_durable: bool = is_durable
         self.accepted: int = 0
         self.recovered: int = 0
@@ -265,17 +267,15 @@ class Ledger:
 
     def admit(self, entry: Entry) -> bool:
         """Take an event on if it fits in; say whether it did. The same as :meth:`has_room` and :meth:`accept`, in one step."""
-        size = entry.size + ENTRY_BYTES
-        capacity = self.capacity
-        if self.bytes + size > capacity.max_bytes and self.bytes:
-            return False
-        if self.pending + self.reserved >= capacity.max_events:
+        size = self.bytes + entry.size + ENTRY_BYTES
+        pending = self.pending
+        if (size > self._max_bytes and self.bytes) or pending + self.reserved >= self._max_events:
             return False
         self._serial = entry.serial = self._serial + 1
         self.accepted += 1
-        self.pending += 1
-        self.bytes += size
-        if capacity.overflow == "drop_oldest":
+        self.pending = pending + 1
+        self.bytes = size
+        if self._drops_oldest:
             self._order.append(entry)
         return True
 
@@ -341,6 +341,12 @@ class Ledger:
         if not self.is_durable and now_ms - entry.accepted_ms >= MEMORY_AGE_MS:
             return TOO_OLD
         return ""
+
+    def expired(self, entries: Iterable[Entry], now_ms: int) -> dict[Entry, str]:
+        """Return which of these events may not be sent any more, and why; usually none."""
+        youngest = now_ms - MEMORY_AGE_MS
+        suspects = [entry for entry in entries if entry.first_unknown_ms is not None or entry.accepted_ms <= youngest]
+        return {entry: reason for entry in suspects if (reason := self.has_expired(entry, now_ms))}
 
     def take(self, entries: Iterable[Entry]) -> None:
         """Note that events are in flight."""
