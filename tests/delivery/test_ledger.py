@@ -190,7 +190,7 @@ class AnyHistory(RuleBasedStateMachine):
     def the_disk_answers(self, works: bool) -> None:
         one = self.storing.pop(0)
         if works:
-            self.ledger.accept_reserved()
+            self.ledger.accept_reserved(1)
             self.disk[one.insert_id] = one
             self.queue.resume(one)
         else:

@@ -220,7 +220,8 @@ class Queue(Generic[B]):
     def resume(self, block: B) -> None:
         """Let a paused block go again."""
         block.is_paused = False
-        self._set_free(_identities(block))
+        if self._own:
+            self._set_free(_identities(block))
 
     def withdraw(self, block: B) -> None:
         """Take a waiting block out."""

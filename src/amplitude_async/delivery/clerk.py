@@ -110,7 +110,8 @@ class Clerk:
     async def put(self, receipt: Receipt, timeout: float | None) -> Receipt:  # noqa: ASYNC109 - the wait for room
         """Take an event on as soon as there is room, and return when it is accepted."""
         await self.begin_put(receipt, timeout)
-        await self.end_put(receipt)
+        if self.shelf is not None and receipt.settlement is None:
+            await receipt.stored()
         return receipt
 
     async def begin_put(self, receipt: Receipt, timeout: float | None) -> None:  # noqa: ASYNC109 - as above
@@ -226,14 +227,16 @@ class Clerk:
             now_ms=self._now_ms,
         )
 
-    def _stored(self, entry: Entry) -> None:
-        if entry.is_paused:
-            self.ledger.accept_reserved()
-            if entry.disk is not None and entry.disk.is_queued:
-                self.courier.queue.resume(entry)
-                if self.courier.is_idle:
-                    self.courier.nudge()
-            entry.is_paused = False
+    def _stored(self, entries: Sequence[Entry]) -> None:
+        held_back = [entry for entry in entries if entry.is_paused]
+        if not held_back:
+            return
+        self.ledger.accept_reserved(len(held_back))
+        resume = self.courier.queue.resume
+        for entry in held_back:
+            resume(entry)
+        if self.courier.is_idle:
+            self.courier.nudge()
 
     def _not_stored(self, entries: Sequence[Entry], error: AmplitudeError) -> None:
         for entry in entries:

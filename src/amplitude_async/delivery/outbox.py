@@ -163,6 +163,13 @@ class Outbox:
             name = os.path.basename(os.fspath(self._options.path or self._options.folder or "memory"))  # noqa: PTH119 - of a text
             self._connection.observer.outbox_opened(str(name), self._figures)
 
+    def _is_here(self) -> bool:
+        """Say, quickly, whether it is open here; what else there is to say, :meth:`_is_ready` says."""
+        try:
+            return get_running_loop() is self._loop and not self._clerk.is_closed
+        except RuntimeError:
+            return False
+
     def _is_ready(self) -> bool:
         """Say whether it is open, here.
 
@@ -203,7 +210,7 @@ class Outbox:
 
     def _enter(self) -> None:
         """See that an event may be put here and now; opens an outbox in memory."""
-        if self._is_ready():
+        if self._is_here() or self._is_ready():
             return
         if self._options.is_durable:
             message = "An outbox on disk is opened first: use 'async with', or await open()."
@@ -241,11 +248,7 @@ class Outbox:
             OutboxFull: There is no room.
             OutboxClosed: The outbox is closed.
         """
-        try:
-            is_here = get_running_loop() is self._loop and not self._clerk.is_closed
-        except RuntimeError:
-            is_here = False
-        if not is_here:
+        if not self._is_here():
             self._enter()
         receipt = self._packed(event, "event")
         if receipt.settlement is not None or self._shelf is not None or self._room.is_wanted or not self._ledger.admit(receipt):
