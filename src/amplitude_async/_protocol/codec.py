@@ -68,8 +68,8 @@ def encode(value: object) -> bytes:
     """Return compact, strict JSON for a value.
 
     Beyond JSON's own types: aware and naive datetimes, dates, times as ISO 8601 (UTC as JavaScript writes it); Decimal as a
-    number with its own digits; UUID and paths as text; Enum as its value; dataclasses as objects; sets (sorted) and tuples as
-    lists; numpy scalars as numbers.
+    number with its own digits; UUID and paths as text; Enum as the text or number that it is, else as its value;
+    dataclasses as objects; sets (sorted) and tuples as lists; numpy scalars as numbers.
 
     Raises:
         UnencodableError: NaN, an infinity, bytes, a cycle, more than 40 levels, a lone surrogate, or a type without a JSON form.
