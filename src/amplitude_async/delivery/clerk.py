@@ -109,7 +109,17 @@ class Clerk:
 
     async def put(self, receipt: Receipt, timeout: float | None) -> Receipt:  # noqa: ASYNC109 - the wait for room
         """Take an event on as soon as there is room, and return when it is accepted."""
-        await self.begin_put(receipt, timeout)
+        if (
+            self.is_closed
+            or receipt.settlement is not None
+            or self.shelf is None
+            or self.room.is_wanted
+            or not self.has_room(receipt.size)
+        ):
+            await self.begin_put(receipt, timeout)
+        else:
+            # The usual case of one on disk, without a coroutine more.
+            self._reserve(self.shelf, receipt)
         if self.shelf is not None and receipt.settlement is None:
             await receipt.stored()
         return receipt
@@ -127,22 +137,24 @@ class Clerk:
                     return
             else:
                 await self._wait_for_room(receipt, timeout)
-        if self.shelf is None:
-            self.take_on(receipt)
-        else:
-            # Held back until it is on the disk: nothing is sent that was not accepted.
-            receipt.is_paused = True
-            self.ledger.reserve(receipt)
-            try:
-                self.shelf.append(receipt)
-            except OutboxError:
-                self.ledger.release(receipt)
-                raise
+        if self.shelf is not None:
+            self._reserve(self.shelf, receipt)
+            return
+        self.take_on(receipt)
         self._since_yield += 1
         if self._since_yield >= YIELD_EVERY:
             self._since_yield = 0
-            if self.shelf is None:
-                await asyncio.sleep(0)
+            await asyncio.sleep(0)
+
+    def _reserve(self, shelf: Shelf, receipt: Receipt) -> None:
+        """Send an event for which there is room to the disk; held back until it is there: nothing is sent that was not accepted."""
+        receipt.is_paused = True
+        self.ledger.reserve(receipt)
+        try:
+            shelf.append(receipt)
+        except OutboxError:
+            self.ledger.release(receipt)
+            raise
 
     async def _wait_for_room(self, receipt: Receipt, timeout: float | None) -> None:  # noqa: ASYNC109 - as above
         try:

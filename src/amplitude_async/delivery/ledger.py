@@ -208,11 +208,10 @@ class OnDisk(_Struct, eq=False, weakref=True):
 
 def wake_all(waiters: list[Waiter]) -> None:
     """Let go everybody in a list who still waits."""
-    woken = waiters.copy()
-    waiters.clear()
-    for waiter in woken:
+    for waiter in waiters:
         if not waiter.done():
             waiter.set_result(None)
+    waiters.clear()
 
 
 class Mark:

@@ -163,24 +163,28 @@ class Shelf:
             self._not_stored(entries, error if isinstance(error, OutboxError) else OutboxError("the event could not be stored"))
             return
         quicker: list[Entry] = []
-        size = 0
+        is_behind = self.is_behind
         for entry, row_id in zip(entries, done.result(), strict=True):
             disk = entry.disk
-            size += entry.size + ENTRY_BYTES
+            self.unstored_bytes -= entry.size + ENTRY_BYTES
             if disk is None:
                 continue
             disk.row_id = row_id
             if entry.settlement is not None or entry.first_unknown_ms is not None:
                 quicker.append(entry)
-            if entry.settlement is not None:
-                self._skip(row_id)
+            if not is_behind:
+                # All are in the queue, or settled.
+                self._cursor = row_id
+            elif entry.settlement is not None:
+                self._ahead.add(row_id)
             else:
                 self._place(entry, disk, row_id)
                 self._note_run(row_id, entry.serial)
             if disk.stored is not None:
                 # They go on in a later turn of the loop.
                 wake_all(disk.stored)
-        self.unstored_bytes -= size
+        if not is_behind:
+            self._runs = [(self._cursor, self._cursor, entries[-1].serial)]
         self._accepted(entries)
         if quicker:
             # A disk that is slower than closing may wait is told nothing more: they are sent again, and Amplitude removes them.
@@ -210,18 +214,11 @@ class Shelf:
     def _place(self, entry: Entry, disk: OnDisk, row_id: int) -> None:
         """Note where a stored event is: in the queue, or on the disk alone."""
         if disk.is_queued:
-            self._skip(row_id)
+            self._ahead.add(row_id)
             return
         self._unstored.pop(entry, None)
         entry.body = b""
         self._receipts[row_id] = disk
-
-    def _skip(self, row_id: int) -> None:
-        """Never load this row: its event is in the queue, or settled."""
-        if self.is_behind:
-            self._ahead.add(row_id)
-        else:
-            self._cursor = row_id
 
     def _not_stored(self, entries: Sequence[Entry], error: AmplitudeError) -> None:
         for entry in entries:
@@ -336,10 +333,6 @@ class Shelf:
     # Serials of rows whose entry is gone
 
     def _note_run(self, row_id: int, serial: int) -> None:
-        if not self.is_behind:
-            # Every entry is in the queue, and knows its own.
-            self._runs = [(row_id, row_id, serial)]
-            return
         if self._runs:
             first, last, known = self._runs[-1]
             if row_id == last + 1 and row_id - first == serial - known:
