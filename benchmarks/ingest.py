@@ -242,7 +242,7 @@ def stalls(bench: Bench) -> None:
 
 def durable(bench: Bench) -> None:
     """``put`` into a file."""
-    many, few = (6_000, 1_000) if bench.quick else (15_000, 4_000)
+    many, few = (15_000, 1_000) if bench.quick else (15_000, 4_000)
     ours = {"job": "durable", "events": many, "producers": 64}
     variants = {
         OURS: {**ours, "path": "ours", "delivers": True},
