@@ -33,6 +33,9 @@ _MAX_ANSWER_INT: Final = 2**63 - 1
 # A Decimal goes out as a JSON number with exactly its own digits: Amplitude adds up prices only if they are numbers.
 _encoder: Final = msgspec.json.Encoder(decimal_format="number")
 
+_SCALARS: Final = frozenset({str, int, bool, type(None)})
+"""Types that JSON can hold whatever their value; floats may be no number."""
+
 
 class UnencodableError(ValueError):
     """A value has no JSON form. Internal: the caller turns it into the public error that fits.
@@ -110,26 +113,21 @@ def is_plain(value: object, depth: int = MAX_DEPTH) -> bool:
     if kind is dict and depth > 0:
         members: dict[object, object] = value  # type: ignore[assignment]  # mypy does not narrow on `type(value) is dict`
         for key, item in members.items():
-            if type(key) is str:
-                kind = type(item)
-                if kind is str or kind is int or kind is bool or item is None:
-                    continue
-                # Quicker than asking isfinite(): of NaN and infinities the difference is NaN.
-                if item - item == 0.0 if kind is float else is_plain(item, depth - 1):  # type: ignore[operator]  # as above
-                    continue
-            return False
+            if type(key) is not str:
+                return False
+            if type(item) not in _SCALARS and not is_plain(item, depth - 1):
+                return False
         return True
     if kind is list and depth > 0:
         items: list[object] = value  # type: ignore[assignment]  # as above
-        for item in items:
-            kind = type(item)
-            if kind is str or kind is int or kind is bool or item is None or is_plain(item, depth - 1):
-                continue
-            return False
+        for item in items:  # noqa: SIM110 - a generator costs as much again
+            if type(item) not in _SCALARS and not is_plain(item, depth - 1):
+                return False
         return True
     if kind is float:
+        # Quicker than asking isfinite(): of NaN and infinities the difference is NaN.
         return bool(value - value == 0.0)  # type: ignore[operator]  # as above
-    return kind is str or kind is int or kind is bool or value is None
+    return kind in _SCALARS
 
 
 def _refuse(path: tuple[str | int, ...], reason: str) -> NoReturn:
