@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from amplitude_async._protocol.uploads import MAX_EVENT_BYTES
-from amplitude_async._protocol.usual import USUAL_KEYS, encode_usual
+from amplitude_async._protocol.usual import NUMBERS, USUAL_KEYS, encode_usual
 from amplitude_async.events import Defaults
 
 BARE = {"event_type": "x", "user_id": "u"}
@@ -73,7 +73,7 @@ def test_every_key_that_is_known_goes_the_quick_way() -> None:
     """Every key of the list is taken, alone, with a value of its kind."""
     for key in USUAL_KEYS:
         value: Any = {"a": 1} if key.endswith(("properties", "groups")) else 5 if key in {"time", "session_id"} else "5"
-        value = 5 if key in {"price", "revenue"} else value
+        value = 5.5 if key in NUMBERS else value
         event = {**BARE, key: value}
         assert quick(event)[0] == {**STAMPED, **event}
 
@@ -102,6 +102,9 @@ def test_every_key_that_is_known_goes_the_quick_way() -> None:
         BARE | {"country": b"x"},
         BARE | {"price": Decimal("1.50")},
         BARE | {"revenue": float("nan")},
+        BARE | {"location_lat": Decimal("1.50")},
+        BARE | {"location_lng": "1.5"},
+        BARE | {"language": 1.5},
         BARE | {"groups": msgspec.UNSET},
         BARE | {"event_properties": {"a": {1, 2}}},
         BARE | {"user_properties": {1: 2}},

@@ -68,7 +68,8 @@ async def _woken(waiters: list[Waiter]) -> None:
     waiters.append(future)
     try:
         await future
-    except asyncio.CancelledError:
+    except BaseException:
+        # Cancelled, or closed with its loop.
         if future in waiters:
             waiters.remove(future)
         raise
