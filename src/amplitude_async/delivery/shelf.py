@@ -183,6 +183,7 @@ class Shelf:
             if disk.stored is not None:
                 # They go on in a later turn of the loop.
                 wake_all(disk.stored)
+                disk.stored = None
         if not is_behind:
             self._runs = [(self._cursor, self._cursor, entries[-1].serial)]
         self._accepted(entries)
