@@ -85,6 +85,18 @@ def test_what_is_too_old(is_durable: bool, age: int, unknown: int | None, reason
     assert Ledger(ROOMY, is_durable=is_durable).has_expired(one, now) == reason
 
 
+def test_what_is_too_old_is_found_among_others() -> None:
+    """Of a whole batch those are named that may not be sent any more, each with its own reason (D10)."""
+    now = 10 * DEDUPE_MS
+    young, old, tried, long_tried = (entry(number) for number in range(4))
+    young.accepted_ms = tried.accepted_ms = long_tried.accepted_ms = now - 1
+    old.accepted_ms = now - MEMORY_AGE_MS
+    tried.first_unknown_ms, long_tried.first_unknown_ms = now - 1, now - DEDUPE_MS
+    batch = [young, old, tried, long_tried]
+    assert Ledger(ROOMY).expired(batch, now) == {old: TOO_OLD, long_tried: DEDUPE_WINDOW}
+    assert Ledger(ROOMY, is_durable=True).expired(batch, now) == {long_tried: DEDUPE_WINDOW}
+
+
 def test_the_first_unknown_attempt_counts() -> None:
     """The window of seven days begins with the first attempt whose outcome is unknown, and stays there (ground rule 5)."""
     ledger = Ledger(ROOMY)
@@ -190,7 +202,7 @@ class AnyHistory(RuleBasedStateMachine):
     def the_disk_answers(self, works: bool) -> None:
         one = self.storing.pop(0)
         if works:
-            self.ledger.accept_reserved()
+            self.ledger.accept_reserved(1)
             self.disk[one.insert_id] = one
             self.queue.resume(one)
         else:

@@ -68,6 +68,22 @@ async def test_what_was_put_arrives() -> None:
 
 
 @pytest.mark.asyncio
+async def test_who_gives_up_waiting_leaves_nothing_behind() -> None:
+    """A receipt that is awaited again and again with a limit holds on to nobody who went, and still tells who stays."""
+    async with AsyncAmplitude("key", base_url=NOWHERE, backoff=QUICK) as amplitude:
+        outbox = amplitude.outbox()
+        receipt = outbox.put_nowait(event("a", 1))
+        staying = asyncio.ensure_future(receipt)
+        for _ in range(3):
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(receipt, 0.001)
+        assert receipt.waiters is not None
+        assert len(receipt.waiters) == 1
+        await outbox.aclose(timeout=0)
+        assert await staying == await receipt == Settlement("dropped", "closed")
+
+
+@pytest.mark.asyncio
 async def test_identifications_ride_as_events_in_order() -> None:
     """Both identify and group_identify are $identify and $groupidentify events among the others of their user."""
     with ScriptedServer(ruled(taken)) as server:

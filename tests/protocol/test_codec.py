@@ -33,6 +33,22 @@ class Level(IntEnum):
     HIGH = 3
 
 
+class Unlike(str, Enum):  # noqa: UP042 - a StrEnum's text is its value
+    """A text whose value is another."""
+
+    A = "value"
+
+    def __new__(cls, value: str) -> Unlike:  # noqa: PYI034 - an enum has no subclasses
+        self = str.__new__(cls, "text")
+        self._value_ = value
+        return self
+
+
+class Whole(int):
+    def __int__(self) -> int:
+        return 7
+
+
 @dataclass
 class Point:
     x: int
@@ -130,6 +146,8 @@ def test_what_json_or_utf_8_cannot_hold_never_gets_onto_the_wire(value: Any) -> 
         (UUID(int=1), '"00000000-0000-0000-0000-000000000001"'),
         (Colour.RED, '"red"'),
         (Level.HIGH, "3"),
+        (Unlike.A, '"text"'),
+        ({Unlike.A: Whole(3), Whole(4): 1}, '{"text":3,"4":1}'),
         ({3, 1, 2}, "[1,2,3]"),
         (frozenset({"a"}), '["a"]'),
         ((1, (2,)), "[1,[2]]"),

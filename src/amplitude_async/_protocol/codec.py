@@ -14,17 +14,14 @@ from decimal import Decimal
 from enum import Enum
 from math import isfinite
 from os import PathLike, fspath
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import Any, Final, NoReturn
 from uuid import UUID
 
 import msgspec
 
 from amplitude_async.events import iso_text
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-__all__ = ["MalformedError", "RefusedAnswerError", "UnencodableError", "decode", "encode", "encode_plain", "encode_text"]
+__all__ = ["MalformedError", "RefusedAnswerError", "UnencodableError", "decode", "encode", "encode_plain", "encode_text", "is_plain"]
 
 MAX_DEPTH: Final = 40
 """Levels of nesting below an event's own keys (https://amplitude.com/docs/apis/analytics/http-v2)."""
@@ -36,8 +33,8 @@ _MAX_ANSWER_INT: Final = 2**63 - 1
 # A Decimal goes out as a JSON number with exactly its own digits: Amplitude adds up prices only if they are numbers.
 _encoder: Final = msgspec.json.Encoder(decimal_format="number")
 
-
-_TEXT_ALONE: Final[frozenset[type]] = frozenset({str})
+_SCALARS: Final = frozenset({str, int, bool, type(None)})
+"""Types that JSON can hold whatever their value; floats may be no number."""
 
 
 class UnencodableError(ValueError):
@@ -74,13 +71,14 @@ def encode(value: object) -> bytes:
     """Return compact, strict JSON for a value.
 
     Beyond JSON's own types: aware and naive datetimes, dates, times as ISO 8601 (UTC as JavaScript writes it); Decimal as a
-    number with its own digits; UUID and paths as text; Enum as its value; dataclasses as objects; sets (sorted) and tuples as
-    lists; numpy scalars as numbers.
+    number with its own digits; UUID and paths as text; Enum as the text or number that it is, else as its value;
+    dataclasses as objects; sets (sorted) and tuples as lists; numpy scalars as numbers.
 
     Raises:
         UnencodableError: NaN, an infinity, bytes, a cycle, more than 40 levels, a lone surrogate, or a type without a JSON form.
     """
-    body = encode_plain(value, (value,), MAX_DEPTH)
+    # One more than the limit: the value as a whole (the event) is a container that is not counted.
+    body = encode_plain(value) if is_plain(value, MAX_DEPTH + 1) else None
     if body is not None:
         return body
     plain = _convert(value, (), set())
@@ -96,39 +94,40 @@ def encode_text(value: object) -> str:
     return encode(value).decode()
 
 
-def encode_plain(whole: object, values: Iterable[object], depth: int = MAX_DEPTH - 1) -> bytes | None:
-    """Return what :func:`encode` gives for something whose values are all JSON's own; ``None`` if they are not.
+def encode_plain(value: object) -> bytes | None:
+    """Return what :func:`encode` gives for something that :func:`is_plain`, or is made of such; ``None`` if it cannot be written."""
+    try:
+        return _encoder.encode(value)
+    except (UnicodeEncodeError, OverflowError, ValueError, TypeError):
+        return None  # the walk of encode() says where
+
+
+def is_plain(value: object, depth: int = MAX_DEPTH) -> bool:
+    """Say whether a value is of exactly JSON's own types, all the way down: subclasses may say something else than they hold.
 
     Args:
-        whole: What to encode.
-        values: What it is made of, if that is not to be looked at itself.
-        depth: How many levels of containers the values may have below their own.
+        value: The value.
+        depth: How many levels of containers it may have.
     """
-    try:
-        if _are_plain(values, depth):
-            return _encoder.encode(whole)
-    except (UnicodeEncodeError, OverflowError, ValueError, TypeError):
-        pass  # the walk of encode() says where
-    return None
-
-
-def _are_plain(values: Iterable[object], depth: int) -> bool:
-    """Say whether values are of exactly JSON's own types, all the way down: subclasses may say something else than they hold."""
-    for item in values:
-        kind = type(item)
-        if kind is str or kind is int or kind is bool or item is None:
-            continue
-        if kind is float:
-            # Quicker than asking isfinite(): of NaN and infinities the difference is NaN.
-            if item - item != 0.0:  # type: ignore[operator]  # mypy does not narrow on `type(item) is float`
+    kind = type(value)
+    if kind is dict and depth > 0:
+        members: dict[object, object] = value  # type: ignore[assignment]  # mypy does not narrow on `type(value) is dict`
+        for key, item in members.items():
+            if type(key) is not str:
                 return False
-        elif kind is dict:
-            keys: dict[object, object] = item  # type: ignore[assignment]  # as above
-            if depth < 0 or not _TEXT_ALONE.issuperset(map(type, keys)) or not _are_plain(keys.values(), depth - 1):
+            if type(item) not in _SCALARS and not is_plain(item, depth - 1):
                 return False
-        elif kind is not list or depth < 0 or not _are_plain(item, depth - 1):  # type: ignore[arg-type]  # as above
-            return False
-    return True
+        return True
+    if kind is list and depth > 0:
+        items: list[object] = value  # type: ignore[assignment]  # as above
+        for item in items:  # noqa: SIM110 - a generator costs as much again
+            if type(item) not in _SCALARS and not is_plain(item, depth - 1):
+                return False
+        return True
+    if kind is float:
+        # Quicker than asking isfinite(): of NaN and infinities the difference is NaN.
+        return bool(value - value == 0.0)  # type: ignore[operator]  # as above
+    return kind in _SCALARS
 
 
 def _refuse(path: tuple[str | int, ...], reason: str) -> NoReturn:
@@ -146,10 +145,11 @@ def _text(value: str, path: tuple[str | int, ...]) -> str:
 
 def _integer(value: int, path: tuple[str | int, ...]) -> object:
     if _MIN_INT <= value <= _MAX_INT:
-        return int(value)
+        # As with text: what it is, whatever a subclass says.
+        return int.__index__(value)
     if abs(value) >= 10**4000:
         _refuse(path, "is an integer too long to be written")
-    return msgspec.Raw(str(int(value)).encode())
+    return msgspec.Raw(str(int.__index__(value)).encode())
 
 
 def _number(value: float, path: tuple[str | int, ...]) -> float:
@@ -171,14 +171,15 @@ def _convert(value: object, path: tuple[str | int, ...], ancestors: set[int]) ->
 def _converted(value: object, path: tuple[str | int, ...], ancestors: set[int]) -> object:  # noqa: PLR0911 - a table of types
     if value is None or value is True or value is False:
         return value
-    if isinstance(value, Enum):
-        return _convert(value.value, path, ancestors)
+    # An enum that is a text or a number is that, as everywhere in Python.
     if isinstance(value, str):
         return _text(value, path)
     if isinstance(value, int):
         return _integer(value, path)
     if isinstance(value, float):
         return _number(value, path)
+    if isinstance(value, Enum):
+        return _convert(value.value, path, ancestors)
     if isinstance(value, Decimal):
         if not value.is_finite():
             _refuse(path, "is not a finite number; leave the key out or send null")
@@ -237,12 +238,12 @@ def _members(value: object, path: tuple[str | int, ...], ancestors: set[int]) ->
 
 
 def _key(key: object, path: tuple[str | int, ...]) -> str:
-    if isinstance(key, Enum):
+    if isinstance(key, Enum) and not isinstance(key, (str, int)):
         key = key.value
     if isinstance(key, str):
         return _text(key, path)
     if isinstance(key, int) and not isinstance(key, bool):
-        return str(key)
+        return str(int.__index__(key))
     _refuse(path, f"has a key of type {type(key).__name__}; JSON keys are text")
 
 

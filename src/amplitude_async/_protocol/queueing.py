@@ -133,6 +133,7 @@ class Queue(Generic[B]):
 
     def _take_from_the_line(self, loading: _Loading[B]) -> None:
         line, own, in_flight, parked = self._line, self._own, self._in_flight, self._parked
+        offer = loading.offer
         moved = 0
         while line:
             block = line[0]
@@ -141,13 +142,13 @@ class Queue(Generic[B]):
                 continue
             identity = block.identity
             if type(identity) is str:
-                may_go = not (block.is_paused or identity in in_flight or identity in own or identity in parked)
+                may_go = not (block.is_paused or identity in in_flight or (own and identity in own) or (parked and identity in parked))
             else:
                 may_go = not block.is_paused and all(
                     one not in in_flight and one not in own and one not in parked for one in _identities(block)
                 )
             if may_go:
-                verdict = loading.offer(block)
+                verdict = offer(block)
                 if verdict is None:
                     return
                 if verdict:
@@ -219,7 +220,8 @@ class Queue(Generic[B]):
     def resume(self, block: B) -> None:
         """Let a paused block go again."""
         block.is_paused = False
-        self._set_free(_identities(block))
+        if self._own:
+            self._set_free(_identities(block))
 
     def withdraw(self, block: B) -> None:
         """Take a waiting block out."""
@@ -273,17 +275,17 @@ class _Loading(Generic[B]):
 
         A block that is over the limits by itself goes alone: its sender knew, or the limit was learned after it came.
         """
-        count, size = block.count, block.size
+        count, size, partition = self.count + block.count, self.size + block.size, block.partition
         if not self.blocks:
-            self._partition = block.partition
-        elif block.partition is not self._partition and block.partition != self._partition:
+            self._partition = partition
+        elif partition is not self._partition and partition != self._partition:
             return False
-        elif self.count + count > self._places or self.size + size > self._room:
+        elif count > self._places or size > self._room:
             self.is_full = True
             return None
         self.blocks.append(block)
-        self.count += count
-        self.size += size
+        self.count = count
+        self.size = size
         identity = block.identity
         if type(identity) is str:
             self.identities.add(identity)

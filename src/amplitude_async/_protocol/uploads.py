@@ -45,6 +45,8 @@ HTTP_V2: Final = Endpoint("/2/httpapi", 1000, 900_000, 30.0)
 BATCH: Final = Endpoint("/batch", 2000, 8_000_000, 15.0)
 """Documented as at most 2,000 events and 20 MB; 8 MB keeps one request from taking the line for long."""
 
+MAX_EVENT_BYTES: Final = 999_000
+"""One event alone; beyond this no request could carry it."""
 LEARNED_SECONDS: Final = 600.0
 """How long a size is remembered that was too much for one request."""
 

@@ -109,8 +109,19 @@ class Clerk:
 
     async def put(self, receipt: Receipt, timeout: float | None) -> Receipt:  # noqa: ASYNC109 - the wait for room
         """Take an event on as soon as there is room, and return when it is accepted."""
-        await self.begin_put(receipt, timeout)
-        await self.end_put(receipt)
+        if (
+            self.is_closed
+            or receipt.settlement is not None
+            or self.shelf is None
+            or self.room.is_wanted
+            or not self.has_room(receipt.size)
+        ):
+            await self.begin_put(receipt, timeout)
+        else:
+            # The usual case of one on disk, without a coroutine more.
+            self._reserve(self.shelf, receipt)
+        if self.shelf is not None and receipt.settlement is None:
+            await receipt.stored()
         return receipt
 
     async def begin_put(self, receipt: Receipt, timeout: float | None) -> None:  # noqa: ASYNC109 - as above
@@ -126,22 +137,24 @@ class Clerk:
                     return
             else:
                 await self._wait_for_room(receipt, timeout)
-        if self.shelf is None:
-            self.take_on(receipt)
-        else:
-            # Held back until it is on the disk: nothing is sent that was not accepted.
-            receipt.is_paused = True
-            self.ledger.reserve(receipt)
-            try:
-                self.shelf.append(receipt)
-            except OutboxError:
-                self.ledger.release(receipt)
-                raise
+        if self.shelf is not None:
+            self._reserve(self.shelf, receipt)
+            return
+        self.take_on(receipt)
         self._since_yield += 1
         if self._since_yield >= YIELD_EVERY:
             self._since_yield = 0
-            if self.shelf is None:
-                await asyncio.sleep(0)
+            await asyncio.sleep(0)
+
+    def _reserve(self, shelf: Shelf, receipt: Receipt) -> None:
+        """Send an event for which there is room to the disk; held back until it is there: nothing is sent that was not accepted."""
+        receipt.is_paused = True
+        self.ledger.reserve(receipt)
+        try:
+            shelf.append(receipt)
+        except OutboxError:
+            self.ledger.release(receipt)
+            raise
 
     async def _wait_for_room(self, receipt: Receipt, timeout: float | None) -> None:  # noqa: ASYNC109 - as above
         try:
@@ -226,14 +239,16 @@ class Clerk:
             now_ms=self._now_ms,
         )
 
-    def _stored(self, entry: Entry) -> None:
-        if entry.is_paused:
-            self.ledger.accept_reserved()
-            if entry.disk is not None and entry.disk.is_queued:
-                self.courier.queue.resume(entry)
-                if self.courier.is_idle:
-                    self.courier.nudge()
-            entry.is_paused = False
+    def _stored(self, entries: Sequence[Entry]) -> None:
+        held_back = [entry for entry in entries if entry.is_paused]
+        if not held_back:
+            return
+        self.ledger.accept_reserved(len(held_back))
+        resume = self.courier.queue.resume
+        for entry in held_back:
+            resume(entry)
+        if self.courier.is_idle:
+            self.courier.nudge()
 
     def _not_stored(self, entries: Sequence[Entry], error: AmplitudeError) -> None:
         for entry in entries:
@@ -302,10 +317,11 @@ class Clerk:
             if rows and not is_aside:
                 shelf.store.settle(rows)
             shelf.needs_more()
+        drops_bodies = not is_aside or shelf is not None
         for entry in entries:
-            if entry.waiters is not None or shelf is not None:
+            if entry.waiters is not None or entry.disk is not None:
                 entry.wake()
-            if not is_aside or shelf is not None:
+            if drops_bodies:
                 # A receipt may be held for long; the bytes need not.
                 entry.body = b""
         if self.room.is_wanted:
@@ -413,9 +429,8 @@ class Clerk:
 
 def _open(entries: Sequence[Entry]) -> Sequence[Entry]:
     """Return the entries that are not settled yet; usually all of them."""
-    if any(entry.settlement is not None for entry in entries):
-        return [entry for entry in entries if entry.settlement is None]
-    return entries
+    is_open = [entry for entry in entries if entry.settlement is None]
+    return entries if len(is_open) == len(entries) else is_open
 
 
 def _entry_of(row: Row) -> Receipt:

@@ -243,8 +243,7 @@ class Courier:
             batch = self.queue.take(max_count=most, max_bytes=limit)
             if batch is None:
                 return None
-            now_ms = self._books.now_ms()
-            expired = {entry: reason for entry in batch.blocks if (reason := self._ledger.has_expired(entry, now_ms))}
+            expired = self._ledger.expired(batch.blocks, self._books.now_ms())
             if not expired:
                 return batch
             for reason in sorted(set(expired.values())):

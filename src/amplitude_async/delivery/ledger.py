@@ -13,7 +13,7 @@ reason that is counted. Set-aside events may be taken up again, and then are pen
 from __future__ import annotations
 
 from collections import Counter, deque
-from typing import TYPE_CHECKING, ClassVar, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Final, Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -89,14 +89,22 @@ class Capacity(NamedTuple):
     overflow: Overflow
 
 
+class Waiter(Protocol):
+    """A future of whoever waits."""
+
+    def done(self) -> bool:
+        """Say whether it was given its result, or given up."""
+
+    def set_result(self, result: None, /) -> None:
+        """Let go who waits."""
+
+
 if TYPE_CHECKING:
 
     class _Struct:
         """What a type checker needs to know of a struct of msgspec's, whose metaclass has no types."""
 
-        def __init_subclass__(cls, *, gc: bool, eq: bool) -> None: ...
-
-        def __init__(self, body: bytes, identity: str, insert_id: str, accepted_ms: int, size: int) -> None: ...
+        def __init_subclass__(cls, *, eq: bool, gc: bool = True, weakref: bool = False) -> None: ...
 
 else:
     _Struct = msgspec.Struct
@@ -122,17 +130,22 @@ class Entry(_Struct, gc=False, eq=False):
     settlement: Settlement | None = None
     serial: int = 0
     disk: OnDisk | None = None
-    waiters: list[Callable[[], None]] | None = None
+    waiters: list[Waiter] | None = None
     cause: object = None
     is_in_flight: bool = False
     is_paused: bool = False
     is_withdrawn: bool = False
 
+    if TYPE_CHECKING:
+
+        def __init__(self, body: bytes, identity: str, insert_id: str, accepted_ms: int, size: int) -> None: ...
+
     def __repr__(self) -> str:
         # Without what users put into it.
         return f"<{type(self).__name__} {self.insert_id} {'pending' if self.settlement is None else self.settlement.status}>"
 
-    def _waiters(self) -> list[Callable[[], None]]:
+    def _until_settled(self) -> list[Waiter]:
+        """Return the list to wait in until :meth:`wake`."""
         if self.waiters is None:
             self.waiters = []
         return self.waiters
@@ -142,48 +155,63 @@ class Entry(_Struct, gc=False, eq=False):
         disk = self.disk
         if disk is not None:
             disk.settlement = self.settlement
-            wake_all(disk.settled)
+            if disk.settled is not None:
+                wake_all(disk.settled)
         if self.waiters is not None:
             waiters, self.waiters = self.waiters, None
             wake_all(waiters)
 
 
-class OnDisk:
+class OnDisk(_Struct, eq=False, weakref=True):
     """Where an event stands on its way to the disk, and after it, when its entry may come and go.
 
     Attributes:
         row_id: Its row, 0 before it is stored.
         is_queued: It is in the queue with its bytes; otherwise it is read back when its turn comes.
         error: Why it could not be stored.
-        stored: Wake who waits for the disk.
+        stored: Who waits for the disk.
         settlement: What became of the event.
-        settled: Wake who waits for that.
+        settled: Who waits for that.
         is_ended: The outbox was closed: the event is kept, and not this process's any more.
     """
 
-    __slots__ = ("__weakref__", "error", "is_ended", "is_queued", "row_id", "settled", "settlement", "stored")
+    row_id: int = 0
+    is_queued: bool = True
+    error: AmplitudeError | None = None
+    settlement: Settlement | None = None
+    is_ended: bool = False
+    stored: list[Waiter] | None = None
+    settled: list[Waiter] | None = None
 
-    def __init__(self, *, row_id: int = 0, is_queued: bool = True) -> None:
-        self.row_id: int = row_id
-        self.is_queued: bool = is_queued
-        self.error: AmplitudeError | None = None
-        self.settlement: Settlement | None = None
-        self.is_ended: bool = False
-        self.stored: list[Callable[[], None]] = []
-        self.settled: list[Callable[[], None]] = []
+    if TYPE_CHECKING:
+
+        def __init__(self, row_id: int = 0, is_queued: bool = True) -> None: ...  # noqa: FBT001, FBT002 - a struct's own
+
+    def until_stored(self) -> list[Waiter]:
+        """Return the list to wait in for the disk."""
+        if self.stored is None:
+            self.stored = []
+        return self.stored
+
+    def until_settled(self) -> list[Waiter]:
+        """Return the list to wait in for what becomes of the event."""
+        if self.settled is None:
+            self.settled = []
+        return self.settled
 
     def end(self) -> None:
         """Let go who waits for an event that is kept."""
         self.is_ended = True
-        wake_all(self.settled)
+        if self.settled is not None:
+            wake_all(self.settled)
 
 
-def wake_all(waiters: list[Callable[[], None]]) -> None:
-    """Call everybody in a list, once."""
-    woken = waiters.copy()
+def wake_all(waiters: list[Waiter]) -> None:
+    """Let go everybody in a list who still waits."""
+    for waiter in waiters:
+        if not waiter.done():
+            waiter.set_result(None)
     waiters.clear()
-    for wake in woken:
-        wake()
 
 
 class Mark:
@@ -217,6 +245,8 @@ class Ledger:
 
     def __init__(self, capacity: Capacity, *, is_durable: bool = False) -> None:
         self.capacity: Capacity = capacity
+        self._max_bytes, self._max_events = capacity.max_bytes, capacity.max_events
+        self._drops_oldest = capacity.overflow == "drop_oldest"
         self.is_durable: bool = is_durable
         self.accepted: int = 0
         self.recovered: int = 0
@@ -265,17 +295,15 @@ class Ledger:
 
     def admit(self, entry: Entry) -> bool:
         """Take an event on if it fits in; say whether it did. The same as :meth:`has_room` and :meth:`accept`, in one step."""
-        size = entry.size + ENTRY_BYTES
-        capacity = self.capacity
-        if self.bytes + size > capacity.max_bytes and self.bytes:
-            return False
-        if self.pending + self.reserved >= capacity.max_events:
+        size = self.bytes + entry.size + ENTRY_BYTES
+        pending = self.pending
+        if (size > self._max_bytes and self.bytes) or pending + self.reserved >= self._max_events:
             return False
         self._serial = entry.serial = self._serial + 1
         self.accepted += 1
-        self.pending += 1
-        self.bytes += size
-        if capacity.overflow == "drop_oldest":
+        self.pending = pending + 1
+        self.bytes = size
+        if self._drops_oldest:
             self._order.append(entry)
         return True
 
@@ -298,11 +326,11 @@ class Ledger:
         self.reserved += 1
         self.bytes += entry.size + ENTRY_BYTES
 
-    def accept_reserved(self) -> None:
-        """Take on an event for which room was kept, and that is stored now."""
-        self.reserved -= 1
-        self.accepted += 1
-        self.pending += 1
+    def accept_reserved(self, events: int) -> None:
+        """Take on events for which room was kept, and that are stored now."""
+        self.reserved -= events
+        self.accepted += events
+        self.pending += events
 
     def release(self, entry: Entry) -> None:
         """Give up the room of an event that could not be stored: it was never accepted."""
@@ -341,6 +369,12 @@ class Ledger:
         if not self.is_durable and now_ms - entry.accepted_ms >= MEMORY_AGE_MS:
             return TOO_OLD
         return ""
+
+    def expired(self, entries: Iterable[Entry], now_ms: int) -> dict[Entry, str]:
+        """Return which of these events may not be sent any more, and why; usually none."""
+        youngest = now_ms - MEMORY_AGE_MS
+        suspects = [entry for entry in entries if entry.first_unknown_ms is not None or entry.accepted_ms <= youngest]
+        return {entry: reason for entry in suspects if (reason := self.has_expired(entry, now_ms))}
 
     def take(self, entries: Iterable[Entry]) -> None:
         """Note that events are in flight."""

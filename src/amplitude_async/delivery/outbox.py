@@ -11,11 +11,12 @@ import contextlib
 import logging
 import os
 import weakref
+from asyncio import get_running_loop
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 
+from amplitude_async._io.chance import new_insert_id, stamp
 from amplitude_async._io.chance import now_ms as real_now_ms
-from amplitude_async._io.chance import stamp
 from amplitude_async.delivery.clerk import DISK_SECONDS, Clerk
 from amplitude_async.delivery.ledger import BEFORE_SEND, Settlement
 from amplitude_async.delivery.receipts import OutboxReport, OutboxStats, Receipt
@@ -62,6 +63,7 @@ class Outbox:
         self._options = options
         self._most_events = options.endpoint.max_events
         self._now_ms = now_ms
+        self._stamp: Callable[[], tuple[str, int]] = stamp if now_ms is real_now_ms else lambda: (new_insert_id(), now_ms())
         self._pid = os.getpid()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closing: asyncio.Task[OutboxReport] | None = None
@@ -152,7 +154,7 @@ class Outbox:
     def _begin(self) -> None:
         """Bind to this loop."""
         self._caller.connection.bind()
-        self._loop = asyncio.get_running_loop()
+        self._loop = get_running_loop()
         self._door = ThreadDoor(self._clerk, self._loop)
         self._caller.connection.before_closing.insert(0, self._close_with_client)
         where = os.fspath(self._options.path or self._options.folder or "")
@@ -160,6 +162,13 @@ class Outbox:
         if self._connection.observer is not None:
             name = os.path.basename(os.fspath(self._options.path or self._options.folder or "memory"))  # noqa: PTH119 - of a text
             self._connection.observer.outbox_opened(str(name), self._figures)
+
+    def _is_here(self) -> bool:
+        """Say, quickly, whether it is open here; what else there is to say, :meth:`_is_ready` says."""
+        try:
+            return get_running_loop() is self._loop and not self._clerk.is_closed
+        except RuntimeError:
+            return False
 
     def _is_ready(self) -> bool:
         """Say whether it is open, here.
@@ -170,7 +179,7 @@ class Outbox:
             OutboxError: It was opened before a fork, and its file is the parent's.
         """
         try:
-            loop = asyncio.get_running_loop()
+            loop = get_running_loop()
         except RuntimeError:
             loop = None
         if loop is None:
@@ -201,7 +210,7 @@ class Outbox:
 
     def _enter(self) -> None:
         """See that an event may be put here and now; opens an outbox in memory."""
-        if self._is_ready():
+        if self._is_here() or self._is_ready():
             return
         if self._options.is_durable:
             message = "An outbox on disk is opened first: use 'async with', or await open()."
@@ -239,11 +248,7 @@ class Outbox:
             OutboxFull: There is no room.
             OutboxClosed: The outbox is closed.
         """
-        try:
-            is_here = asyncio.get_running_loop() is self._loop and not self._clerk.is_closed
-        except RuntimeError:
-            is_here = False
-        if not is_here:
+        if not self._is_here():
             self._enter()
         receipt = self._packed(event, "event")
         if receipt.settlement is not None or self._shelf is not None or self._room.is_wanted or not self._ledger.admit(receipt):
@@ -355,17 +360,18 @@ class Outbox:
         if type(item) is not dict and not hasattr(item, "items"):
             message = f"give one mapping, not {type(item).__name__}"
             raise InvalidEventError(message, path=path, argument=path)
+        new_id, now_ms = self._stamp()
         if self._sieve is None:
-            body, insert_id, identity = encode_event(item, path, self._defaults, stamp)
+            body, insert_id, identity = encode_event(item, path, self._defaults, new_id, now_ms)
         else:
             passed = self._sieve.let_through(item, path, self._defaults)
             if passed is None:
                 # Settled before it is in the books, which only the event loop's own thread may touch.
-                left_out = Receipt(b"", "", str(item.get("insert_id") or ""), self._now_ms(), 0)
+                left_out = Receipt(b"", "", str(item.get("insert_id") or ""), now_ms, 0)
                 left_out.settlement = Settlement("dropped", BEFORE_SEND)
                 return left_out
-            body, insert_id, identity = encode_let_through(passed, path, stamp)
-        receipt = Receipt(body, identity, insert_id, self._now_ms(), len(body) + 1)
+            body, insert_id, identity = encode_let_through(passed, path, new_id, now_ms)
+        receipt = Receipt(body, identity, insert_id, now_ms, len(body) + 1)
         if self._connection.observer is not None:
             receipt.cause = self._connection.observer.cause()
         return receipt
@@ -408,7 +414,7 @@ class Outbox:
             return OutboxReport(0, 0, 0, 0, 0)
         if self._loop is None:
             self._clerk.is_closed = True
-        if self._loop is not asyncio.get_running_loop():
+        if self._loop is not get_running_loop():
             return self._clerk.report()
         if self._closing is None:
             self._clerk.is_closed = True

@@ -9,7 +9,9 @@ from amplitude_async.delivery.ledger import Entry, Settlement
 from amplitude_async.errors import OutboxClosed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Generator, Mapping
+
+    from amplitude_async.delivery.ledger import Waiter
 
 __all__ = ["OutboxReport", "OutboxStats", "Receipt"]
 
@@ -36,8 +38,7 @@ class Receipt(Entry, gc=False, eq=False):
         """
         disk = self.disk
         if self.outcome is None and (disk is None or not disk.is_ended):
-            waiters = self._waiters() if disk is None else disk.settled
-            yield from _wake_by(waiters).__await__()
+            yield from _woken(self._until_settled() if disk is None else disk.until_settled()).__await__()
         outcome = self.outcome
         if outcome is None:
             message = "The outbox was closed; the event is kept on the disk and sent at the next start."
@@ -55,26 +56,23 @@ class Receipt(Entry, gc=False, eq=False):
         if disk is None:
             return False
         if not disk.row_id and disk.error is None:
-            await _wake_by(disk.stored)
+            await _woken(disk.until_stored())
         if disk.error is not None:
             raise disk.error
         return True
 
 
-async def _wake_by(waiters: list[Callable[[], None]]) -> None:
-    """Wait until one's own entry in a list of wakers is called."""
+async def _woken(waiters: list[Waiter]) -> None:
+    """Wait in a list until everybody in it is let go."""
     future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def wake() -> None:
-        if not future.done():
-            future.set_result(None)
-
-    waiters.append(wake)
+    waiters.append(future)
     try:
         await future
-    finally:
-        if wake in waiters:
-            waiters.remove(wake)
+    except BaseException:
+        # Cancelled, or closed with its loop.
+        if future in waiters:
+            waiters.remove(future)
+        raise
 
 
 class OutboxStats(NamedTuple):

@@ -26,11 +26,8 @@ class Room:
     def __init__(self, has_room: Callable[[int], bool]) -> None:
         self._has_room = has_room
         self._line: deque[tuple[int, asyncio.Future[None]]] = deque()
-
-    @property
-    def is_wanted(self) -> bool:
-        """Whether somebody waits; then who comes now waits behind."""
-        return bool(self._line)
+        self.is_wanted: bool = False
+        """Somebody waits; then who comes now waits behind."""
 
     async def wait(self, size: int, seconds: float | None) -> None:
         """Wait until an event of this size fits in, at most so long.
@@ -44,6 +41,7 @@ class Room:
             while True:
                 future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
                 put((size, future))
+                self.is_wanted = True
                 # Should somebody else have been quicker, this is still the first.
                 put = self._line.appendleft
                 try:
@@ -69,10 +67,12 @@ class Room:
                 given += size
                 future.set_result(None)
             line.popleft()
+        self.is_wanted = False
 
     def close(self) -> None:
         """Refuse everybody who waits."""
         line, self._line = self._line, deque()
+        self.is_wanted = False
         for _, future in line:
             if not future.done():
                 future.set_exception(OutboxClosed("The outbox was closed while the event waited for room; it was not accepted."))

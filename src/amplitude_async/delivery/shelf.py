@@ -51,7 +51,7 @@ class Shelf:
         store: The file.
         ledger: The books.
         enqueue: Lets an event wait in the queue.
-        accepted: Is told when an event that waited for the disk is stored.
+        accepted: Is told when events are stored.
         failed: Is told when events could not be stored.
         make: Makes an entry for a row whose receipt nobody holds.
         loaded: Is told when there is more in the queue.
@@ -65,7 +65,7 @@ class Shelf:
         ledger: Ledger,
         *,
         enqueue: Callable[[Entry], None],
-        accepted: Callable[[Entry], None],
+        accepted: Callable[[Sequence[Entry]], None],
         failed: Callable[[Sequence[Entry], AmplitudeError], None],
         make: Callable[[Row], Entry],
         loaded: Callable[[], None],
@@ -124,7 +124,7 @@ class Shelf:
         """
         if not self.is_behind and self._queued_bytes > WINDOW_BYTES:
             self.is_behind = True
-        disk = entry.disk = OnDisk(is_queued=not self.is_behind)
+        disk = entry.disk = OnDisk(0, not self.is_behind)
         size = entry.size + ENTRY_BYTES
         self.unstored_bytes += size
         if disk.is_queued:
@@ -163,6 +163,7 @@ class Shelf:
             self._not_stored(entries, error if isinstance(error, OutboxError) else OutboxError("the event could not be stored"))
             return
         quicker: list[Entry] = []
+        is_behind = self.is_behind
         for entry, row_id in zip(entries, done.result(), strict=True):
             disk = entry.disk
             self.unstored_bytes -= entry.size + ENTRY_BYTES
@@ -171,13 +172,21 @@ class Shelf:
             disk.row_id = row_id
             if entry.settlement is not None or entry.first_unknown_ms is not None:
                 quicker.append(entry)
-            if entry.settlement is not None:
-                self._skip(row_id)
+            if not is_behind:
+                # All are in the queue, or settled.
+                self._cursor = row_id
+            elif entry.settlement is not None:
+                self._ahead.add(row_id)
             else:
                 self._place(entry, disk, row_id)
-                self._accepted(entry)
                 self._note_run(row_id, entry.serial)
-            wake_all(disk.stored)
+            if disk.stored is not None:
+                # They go on in a later turn of the loop.
+                wake_all(disk.stored)
+                disk.stored = None
+        if not is_behind:
+            self._runs = [(self._cursor, self._cursor, entries[-1].serial)]
+        self._accepted(entries)
         if quicker:
             # A disk that is slower than closing may wait is told nothing more: they are sent again, and Amplitude removes them.
             with contextlib.suppress(OutboxClosed):
@@ -206,18 +215,11 @@ class Shelf:
     def _place(self, entry: Entry, disk: OnDisk, row_id: int) -> None:
         """Note where a stored event is: in the queue, or on the disk alone."""
         if disk.is_queued:
-            self._skip(row_id)
+            self._ahead.add(row_id)
             return
         self._unstored.pop(entry, None)
         entry.body = b""
         self._receipts[row_id] = disk
-
-    def _skip(self, row_id: int) -> None:
-        """Never load this row: its event is in the queue, or settled."""
-        if self.is_behind:
-            self._ahead.add(row_id)
-        else:
-            self._cursor = row_id
 
     def _not_stored(self, entries: Sequence[Entry], error: AmplitudeError) -> None:
         for entry in entries:
@@ -226,7 +228,7 @@ class Shelf:
                 entry.disk.error = error
         self._failed(entries, error)
         for entry in entries:
-            if entry.disk is not None:
+            if entry.disk is not None and entry.disk.stored is not None:
                 wake_all(entry.disk.stored)
 
     # From the disk
@@ -307,7 +309,8 @@ class Shelf:
             disk = self._receipts.pop(row_id, None)
             if disk is not None:
                 disk.settlement = settlement
-                wake_all(disk.settled)
+                if disk.settled is not None:
+                    wake_all(disk.settled)
 
     def _arrived(self, events: int) -> None:
         """Take on rows that came to wait by themselves."""
@@ -331,9 +334,6 @@ class Shelf:
     # Serials of rows whose entry is gone
 
     def _note_run(self, row_id: int, serial: int) -> None:
-        if not self.is_behind:
-            # Every entry is in the queue, and knows its own.
-            self._runs.clear()
         if self._runs:
             first, last, known = self._runs[-1]
             if row_id == last + 1 and row_id - first == serial - known:

@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any
 
 from amplitude_async.errors import ConfigurationError, InvalidEventError
 from amplitude_async.events import ALIASES, IDENTITY_KEYS, INHERITED, Defaults
 
-__all__ = ["NO_DEFAULTS", "BeforeSend", "Sieve", "check_before_send"]
+__all__ = ["BeforeSend", "Sieve", "check_before_send"]
 
 BeforeSend = Callable[[dict[str, Any]], Mapping[str, Any] | None]
 """Is given an event, gives back what is sent in its place; ``None``: nothing is."""
-
-NO_DEFAULTS: Final = Defaults()
 
 
 def check_before_send(function: object) -> BeforeSend | None:

@@ -13,9 +13,10 @@ from amplitude_async._protocol.bodies import Form
 from amplitude_async._protocol.budget import Use
 from amplitude_async._protocol.call import Call, read_json, read_text_or_json
 from amplitude_async._protocol.codec import MalformedError, UnencodableError, encode
+from amplitude_async._protocol.uploads import MAX_EVENT_BYTES
 from amplitude_async.errors import InvalidEventError
 from amplitude_async.events import ALIASES, as_list, epoch_ms
-from amplitude_async.resources.ingestion import MAX_EVENT_BYTES, Packed, deliver, split
+from amplitude_async.resources.ingestion import Packed, deliver, split
 from amplitude_async.resources.parameters import id_list, repeated
 
 if TYPE_CHECKING:

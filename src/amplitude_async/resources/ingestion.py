@@ -11,12 +11,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NotRequired, Protocol, TypedDict
 from urllib.parse import quote
 
-from msgspec import UNSET
-
 from amplitude_async._protocol.bodies import Form
 from amplitude_async._protocol.call import Call, read_text_or_json
-from amplitude_async._protocol.codec import UnencodableError, encode, encode_plain
-from amplitude_async._protocol.uploads import HTTP_V2, upload_call
+from amplitude_async._protocol.codec import UnencodableError, encode
+from amplitude_async._protocol.uploads import HTTP_V2, MAX_EVENT_BYTES, upload_call
+from amplitude_async._protocol.usual import encode_usual
 from amplitude_async._protocol.verdict import copied, sift
 from amplitude_async.errors import (
     AmplitudeError,
@@ -26,8 +25,7 @@ from amplitude_async.errors import (
     PartialDeliveryError,
     PayloadTooLargeError,
 )
-from amplitude_async.events import INHERITED, Defaults, as_list, has_unrepeatable_operation, prepare, prepare_usual
-from amplitude_async.resources.before_send import NO_DEFAULTS
+from amplitude_async.events import INHERITED, NO_DEFAULTS, Defaults, as_list, has_unrepeatable_operation, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -59,8 +57,6 @@ __all__ = [
     "with_dropped",
 ]
 
-MAX_EVENT_BYTES: Final = 999_000
-"""One event alone; beyond this no request could carry it."""
 MAX_IDENTIFICATIONS: Final = 1000
 """Documented for groups as 1,024."""
 
@@ -151,20 +147,19 @@ def pack_events(events: object, *, defaults: Defaults, stamp: Callable[[], tuple
 
 def pack_event(item: Mapping[str, Any], path: str, *, defaults: Defaults, stamp: Callable[[], tuple[str, int]]) -> Packed:
     """Check and encode one event; as :func:`encode_event` does."""
-    body, insert_id, identity = encode_event(item, path, defaults, stamp)
+    body, insert_id, identity = encode_event(item, path, defaults, *stamp())
     return Packed(body, len(body) + 1, insert_id, True, identity)  # noqa: FBT003 - by position, which is quicker
 
 
-def encode_event(
-    item: Mapping[str, Any], path: str, defaults: Defaults, stamp: Callable[[], tuple[str, int]]
-) -> tuple[bytes, str, str]:
+def encode_event(item: Mapping[str, Any], path: str, defaults: Defaults, new_id: str, now_ms: int) -> tuple[bytes, str, str]:
     """Check and encode one event.
 
     Args:
         item: The event.
         path: Where it stands, for errors.
         defaults: The client's ids.
-        stamp: Gives an insert id and the time in ms.
+        new_id: The insert id of an event that has none.
+        now_ms: The time of an event that has none.
 
     Returns:
         Its JSON, its insert id, and whose it is.
@@ -177,14 +172,10 @@ def encode_event(
         from amplitude_async.context import with_inherited  # noqa: PLC0415 - loaded where events inherit something
 
         item = with_inherited(item, inherited)
-    usual = prepare_usual(item, defaults, stamp)
+    usual = encode_usual(item, defaults, new_id, now_ms)
     if usual is not None:
-        body = encode_plain(usual, item.values())
-        if body is not None and len(body) <= MAX_EVENT_BYTES:
-            return body, usual.insert_id, str(usual.user_id if usual.device_id is UNSET else usual.device_id)
-    # The garbage collector does not look into it, so no traceback of a refusal may hold it.
-    del usual
-    event = prepare(item, path=path, defaults=defaults, needs_event_type=True, stamp=stamp)
+        return usual
+    event = prepare(item, path=path, defaults=defaults, needs_event_type=True, stamp=lambda: (new_id, now_ms))
     body = _encoded(event, path)
     if len(body) > MAX_EVENT_BYTES:
         message = f"is {len(body):,} bytes of JSON; Amplitude takes less than 1 MB"
@@ -193,11 +184,11 @@ def encode_event(
     return body, str(event["insert_id"]), str(identity)
 
 
-def encode_let_through(item: Mapping[str, Any], path: str, stamp: Callable[[], tuple[str, int]]) -> tuple[bytes, str, str]:
+def encode_let_through(item: Mapping[str, Any], path: str, new_id: str, now_ms: int) -> tuple[bytes, str, str]:
     """Check and encode an event that ``before_send`` let through: it has all it inherits already, unless that was taken out."""
     token = INHERITED.set(None)
     try:
-        return encode_event(item, path, NO_DEFAULTS, stamp)
+        return encode_event(item, path, NO_DEFAULTS, new_id, now_ms)
     finally:
         INHERITED.reset(token)
 
@@ -253,7 +244,7 @@ def pack_kept(
     kept = _keep(sieve, as_list(events, name="events"), "events", defaults)
     packed: list[Packed] = []
     for index, item in zip(kept.positions, kept.items, strict=True):
-        body, insert_id, identity = encode_let_through(item, f"events[{index}]", stamp)
+        body, insert_id, identity = encode_let_through(item, f"events[{index}]", *stamp())
         packed.append(Packed(body, len(body) + 1, insert_id, is_repeatable=True, identity=identity))
     return packed, kept
 
