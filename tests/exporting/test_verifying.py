@@ -49,7 +49,7 @@ def verdicts(archive: bytes, limits: ArchiveLimits | None = None) -> tuple[Verdi
     return found[0], found[1]
 
 
-@pytest.fixture(params=[100, 256 << 10], ids=["small pieces", "pieces"])
+@pytest.fixture(params=[100, 64 << 10], ids=["small pieces", "pieces"])
 def piece(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Read in pieces that are shorter than records are, or in those that are used."""
     monkeypatch.setattr(verifying, "PIECE_BYTES", request.param)

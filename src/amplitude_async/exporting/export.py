@@ -137,7 +137,7 @@ class Export:
 
         Args:
             target: A path, or anything with an async ``write(bytes)``: an aiofiles or anyio file, an upload. Such a target is
-                written to as the zip arrives, 1 MB at a time; it is not closed, and an error means that what it got is not sound.
+                written to as the zip arrives, 2 MB at a time; it is not closed, and an error means that what it got is not sound.
             verify: ``"rows"`` also inflates the members, checks the gzips within, and reads and counts every row.
 
         Returns:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ArchiveCheck", "FileCheck", "RowCheck"]
 
-PIECE_BYTES: Final = 256 << 10
+PIECE_BYTES: Final = 64 << 10
 """How much of a file is read at once: what stays in the processor's cache until it is summed up."""
 STEP_BYTES: Final = 16 << 20
 """How much of a file is checked in one step: some milliseconds."""
