@@ -20,10 +20,10 @@ SMALL = {name: build(CONTENTS["folders beside"], layout) for name, layout in LAY
 
 
 def check(archive: bytes, declared: int | None = None, piece: int = 1000) -> None:
-    end = EndCheck()
+    end = EndCheck(declared)
     for at in range(0, len(archive), piece):
         end.show(archive[at : at + piece])
-    end.finish(declared)
+    end.finish()
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
@@ -99,7 +99,7 @@ def test_any_chunking_comes_to_the_same(name: str, seed: int) -> None:
         size = chance.choice((1, 2, 3, 30, 500, 5000))
         end.show(archive[at : at + size])
         at += size
-    end.finish(None)
+    end.finish()
 
 
 def test_only_export_errors_leave() -> None:

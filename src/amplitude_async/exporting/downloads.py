@@ -78,10 +78,10 @@ class Answer:
         self.window = window
         self._download = download
         self._first: bytes | None = first
-        self._end = EndCheck()
         length = download.headers.get("content-length", "")
         is_plain = download.headers.get("content-encoding", "identity").strip().lower() in {"", "identity"}
-        self._declared = int(length) if is_plain and length.isascii() and length.isdigit() else None
+        declared = int(length) if is_plain and length.isascii() and length.isdigit() else None
+        self._end = EndCheck(declared)
 
     async def next_chunk(self) -> bytes | None:
         """Wait for the next bytes, ``None`` at the end of an archive that is whole as far as its end tells.
@@ -96,7 +96,7 @@ class Answer:
         else:
             chunk = await self._download.next_chunk()
         if chunk is None:
-            self._end.finish(self._declared)
+            self._end.finish()
         else:
             self._end.show(chunk)
         return chunk

@@ -1,4 +1,4 @@
-"""Whether the bytes of a zip that passed by ended where a zip ends. Pure; costs next to nothing.
+"""How a zip ends: whether the bytes that passed by did, and where the central directory is. Pure; costs next to nothing.
 
 What hands the bytes on as they are does not read the members; the end record still tells a whole archive from a cut one.
 """
@@ -11,20 +11,56 @@ from typing import Final
 
 from amplitude_async.errors import ExportError
 
-__all__ = ["EndCheck"]
+__all__ = ["TAIL_BYTES", "EndCheck", "find_directory"]
 
 _END: Final = Struct("<4sHHHHIIH")
 _END64: Final = Struct("<4sQHHIIQQQQ")
 _LOCATOR64: Final = Struct("<4sIQI")
 _FULL16: Final = 0xFFFF
 _FULL32: Final = 0xFFFFFFFF
-_TAIL_BYTES: Final = _END.size + _LOCATOR64.size + _END64.size + _FULL16
+TAIL_BYTES: Final = _END.size + _LOCATOR64.size + _END64.size + _FULL16
+"""How much of an archive's end has to be looked at: the end records, and the longest comment behind them."""
+
+
+def find_directory(tail: bytes, start: int) -> tuple[int, int] | None:
+    """Return where the central directory begins and ends, ``None`` if no end record closes the archive.
+
+    Args:
+        tail: The last ``TAIL_BYTES`` of the archive, or all of a shorter one.
+        start: Where in the archive they begin.
+    """
+    at = len(tail) - _END.size
+    while (at := tail.rfind(b"PK\x05\x06", 0, max(0, at + 4))) >= 0:
+        if at + _END.size <= len(tail):
+            *_, size, offset, comment = _END.unpack_from(tail, at)
+            place = _place(tail, start, at, size, offset) if at + _END.size + comment == len(tail) else None
+            if place is not None:
+                return place
+        at -= 1
+    return None
+
+
+def _place(tail: bytes, start: int, at: int, size: int, offset: int) -> tuple[int, int] | None:
+    """Return the directory's place if it ends where the end record, or the zip64 one before it, begins."""
+    if offset + size == start + at:
+        return offset, start + at
+    record = at - _LOCATOR64.size - _END64.size
+    if record < 0 or tail[record : record + 4] != b"PK\x06\x06":
+        return None
+    *_, size, offset = _END64.unpack_from(tail, record)
+    return (offset, start + record) if offset + size == start + record else None
 
 
 class EndCheck:
-    """Is shown the bytes as they pass."""
+    """Is shown the bytes as they pass.
 
-    def __init__(self) -> None:
+    Args:
+        declared: The length that the answer announced, if it did.
+    """
+
+    def __init__(self, declared: int | None = None) -> None:
+        self._declared = declared
+        self._looks_from = 0 if declared is None else declared - TAIL_BYTES
         self.length: int = 0
         """How many bytes passed."""
         self._last: deque[bytes] = deque()
@@ -33,52 +69,30 @@ class EndCheck:
     def show(self, chunk: bytes) -> None:
         """Look at more bytes."""
         self.length += len(chunk)
+        if self.length <= self._looks_from:
+            return
         self._last.append(chunk)
         self._held += len(chunk)
-        while self._held - len(self._last[0]) >= _TAIL_BYTES:
+        while self._held - len(self._last[0]) >= TAIL_BYTES:
             self._held -= len(self._last.popleft())
-        spare = self._held - _TAIL_BYTES
+        spare = self._held - TAIL_BYTES
         if 2 * spare > len(self._last[0]):
             # A chunk of 64 kB is held for the sake of its last bytes alone: the memory that it has is wanted, still in the cache, for
             # the next one.
             self._last[0] = self._last[0][spare:]
-            self._held = _TAIL_BYTES
+            self._held = TAIL_BYTES
 
-    def finish(self, declared: int | None) -> None:
+    def finish(self) -> None:
         """Say that these were all.
-
-        Args:
-            declared: The length that the answer announced, if it did.
 
         Raises:
             ExportError: The archive is not whole.
         """
+        declared = self._declared
         if declared is not None and declared != self.length:
             message = f"The archive is damaged: {self.length:,} bytes came where {declared:,} were announced"
             raise ExportError(message)
-        if not self._ends_well():
+        tail = b"".join(self._last)
+        if find_directory(tail, self.length - len(tail)) is None:
             message = f"The archive is damaged: it was cut short, {self.length:,} bytes came and no end record closes them"
             raise ExportError(message)
-
-    def _ends_well(self) -> bool:
-        tail = b"".join(self._last)
-        start = self.length - len(tail)
-        at = len(tail) - _END.size
-        while (at := tail.rfind(b"PK\x05\x06", 0, max(0, at + 4))) >= 0:
-            if at + _END.size <= len(tail):
-                *_, size, offset, comment = _END.unpack_from(tail, at)
-                if at + _END.size + comment == len(tail) and self._agrees(tail, start, at, size, offset):
-                    return True
-            at -= 1
-        return False
-
-    @staticmethod
-    def _agrees(tail: bytes, start: int, at: int, size: int, offset: int) -> bool:
-        """Say whether the central directory ends where the end record, or the zip64 one before it, begins."""
-        if offset + size == start + at:
-            return True
-        record = at - _LOCATOR64.size - _END64.size
-        if record < 0 or tail[record : record + 4] != b"PK\x06\x06":
-            return False
-        *_, size64, offset64 = _END64.unpack_from(tail, record)
-        return bool(offset64 + size64 == start + record)

@@ -137,7 +137,7 @@ class Export:
 
         Args:
             target: A path, or anything with an async ``write(bytes)``: an aiofiles or anyio file, an upload. Such a target is
-                written to as the zip arrives, 1 MB at a time; it is not closed, and an error means that what it got is not sound.
+                written to as the zip arrives, 2 MB at a time; it is not closed, and an error means that what it got is not sound.
             verify: ``"rows"`` also inflates the members, checks the gzips within, and reads and counts every row.
 
         Returns:
@@ -170,19 +170,33 @@ class Export:
     async def _saved(
         self, target: Path | BytesTarget, *, with_rows: bool, is_hashed: bool = False, bad_rows: BadRows = "raise"
     ) -> SavedExport:
-        from amplitude_async.exporting.files import Buffered  # noqa: PLC0415 - only where something is written
-        from amplitude_async.exporting.verifying import ArchiveCheck, RowCheck  # noqa: PLC0415 - as above
+        from amplitude_async.exporting.files import Buffered, in_thread  # noqa: PLC0415 - only where something is written
+        from amplitude_async.exporting.verifying import ArchiveCheck, FileCheck, RowCheck  # noqa: PLC0415 - as above
 
-        check: ArchiveCheck | RowCheck = RowCheck(self._limits, bad_rows) if with_rows else ArchiveCheck(self._limits)
+        check: ArchiveCheck | FileCheck | RowCheck
+        passing: ArchiveCheck | RowCheck | None = None
+        if with_rows:
+            passing = RowCheck(self._limits, bad_rows)
+        elif hasattr(target, "write"):
+            # What cannot be read again is checked as it passes by.
+            passing = ArchiveCheck(self._limits)
         turns = Turns()
         async with Buffered(target, is_hashed=is_hashed) as file, aclosing(self._chunks()) as chunks:
             async for chunk in chunks:
-                check.feed(chunk)
-                while check.step():
-                    if turns.is_over():
-                        await turns.take()
+                if passing is not None:
+                    passing.feed(chunk)
+                    while passing.step():
+                        if turns.is_over():
+                            await turns.take()
                 await file.write(chunk)
-            check.finish()
+            if passing is not None:
+                passing.finish()
+                check = passing
+            else:
+                written = await file.written()
+                check = FileCheck(written.read, written.length, self._limits)
+                while await in_thread(check.step):
+                    pass  # between steps a cancellation is heard
             await file.commit()
         self.counts.members += check.members
         self.counts.rows += check.rows or 0

@@ -5,6 +5,9 @@ data descriptor itself: a place is the end of a member if a descriptor stands th
 are those of the very bytes read so far, and the next record begins right behind it. That is 96 bits that have to agree, so bytes
 of a member that merely look like a descriptor are no danger; and it costs a search and a CRC, not an inflate.
 
+Who has the whole archive can read its directory first and say where members end; then nothing is searched for, and all is checked as
+before.
+
 The central directory is compared, entry by entry, with what was read, and the end records with both. An archive that was cut
 anywhere is never a short success.
 
@@ -26,7 +29,7 @@ from amplitude_async._protocol.masking import mask
 from amplitude_async.errors import ExportError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 __all__ = [
     "CENTRAL",
@@ -40,6 +43,7 @@ __all__ = [
     "Member",
     "ZipFrames",
     "check_limits",
+    "read_entry",
 ]
 
 HEADER: Final = 0
@@ -146,10 +150,13 @@ class ZipFrames:
 
     Args:
         limits: What to believe.
+        places: Where members begin and how long their data is, in order, of who has read the central directory before; members
+            that it does not name are searched for their ends. It is believed no further: all checks are made as without it.
     """
 
-    def __init__(self, limits: ArchiveLimits | None = None) -> None:
+    def __init__(self, limits: ArchiveLimits | None = None, places: Iterator[tuple[int, int]] | None = None) -> None:
         self.limits: ArchiveLimits = ArchiveLimits() if limits is None else limits
+        self._places: Iterator[tuple[int, int]] = iter(()) if places is None else places
         self.members: int = 0
         """How many members have begun."""
         self.is_done: bool = False
@@ -293,12 +300,21 @@ class ZipFrames:
         if method == DEFLATED:
             self._inflate = zlib.decompressobj(-15)
             self._state = self._deflated
-        elif member.is_size_known:
+        elif member.is_size_known or self._is_placed(member):
             self._state = self._stored
         else:
             self._state = self._searched
             self._scanned = self._at + length
         return Frame(HEADER, self._take(length), b"", member)
+
+    def _is_placed(self, member: Member) -> bool:
+        """Give a member the length that was said of it beforehand; say whether one was."""
+        offset, length = next(self._places, (-1, 0))
+        if offset != member.offset:
+            self._places = iter(())
+            return False
+        member.compressed = length
+        return True
 
     # Within a member
 
@@ -435,18 +451,11 @@ class ZipFrames:
     # Behind the last member
 
     def _entry(self) -> Frame | None:
-        if self._left() < _ENTRY_FIELDS.size:
+        read = read_entry(self._buffer, self._at)
+        if read is None:
             return None
-        fields = _ENTRY_FIELDS.unpack_from(self._buffer, self._at)
-        flags, method, crc, compressed, size, name, extra, comment = *fields[2:4], *fields[6:12]
-        offset = fields[15]
-        length = _ENTRY_FIELDS.size + name + extra + comment
-        if self._left() < length:
-            return None
-        at = self._at + _ENTRY_FIELDS.size
-        size, compressed, offset = _wide(self._buffer[at + name : at + name + extra], size, compressed, offset)
-        entry = Member(self._buffer[at : at + name], offset, flags, method)
-        entry.crc, entry.compressed, entry.size = crc, compressed, size
+        entry, length = read
+        offset = entry.offset
         self._member = entry
         if not self._seen:
             self._seen = bytearray(len(self._offsets))
@@ -511,6 +520,22 @@ class ZipFrames:
 
     def _nothing(self) -> Frame | None:
         return None
+
+
+def read_entry(buffer: bytes, at: int) -> tuple[Member, int] | None:
+    """Return what an entry of the central directory says, and how long it is; ``None`` if it goes on behind the buffer."""
+    if len(buffer) - at < _ENTRY_FIELDS.size:
+        return None
+    fields = _ENTRY_FIELDS.unpack_from(buffer, at)
+    flags, method, crc, compressed, size, name, extra, comment = *fields[2:4], *fields[6:12]
+    length = _ENTRY_FIELDS.size + name + extra + comment
+    if len(buffer) - at < length:
+        return None
+    at += _ENTRY_FIELDS.size
+    size, compressed, offset = _wide(buffer[at + name : at + name + extra], size, compressed, fields[15])
+    entry = Member(buffer[at : at + name], offset, flags, method)
+    entry.crc, entry.compressed, entry.size = crc, compressed, size
+    return entry, length
 
 
 def _wide(extra: bytes, *sizes: int) -> tuple[int, ...]:

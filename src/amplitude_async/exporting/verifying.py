@@ -1,18 +1,31 @@
-"""What a saved archive is checked for while it passes by: its members and its directory, or every row as well. Pure."""
+"""What a saved archive is checked for: its members and its directory, or every row as well. Pure.
+
+What passes by is checked as it comes. What is in a file is checked there, which costs less: its directory, at the end, says where
+members end, and they need not be searched for.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from amplitude_async._protocol.decoding import RowSifter
+from amplitude_async.errors import ExportError, ExportStorageError
 from amplitude_async.exporting.archive import ArchiveReader
-from amplitude_async.exporting.frames import ZipFrames
+from amplitude_async.exporting.ending import TAIL_BYTES, find_directory
+from amplitude_async.exporting.frames import ZipFrames, read_entry
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from amplitude_async._protocol.decoding import BadRows
     from amplitude_async.exporting.frames import ArchiveLimits
 
-__all__ = ["ArchiveCheck", "RowCheck"]
+__all__ = ["ArchiveCheck", "FileCheck", "RowCheck"]
+
+PIECE_BYTES: Final = 64 << 10
+"""How much of a file is read at once: what stays in the processor's cache until it is summed up."""
+STEP_BYTES: Final = 16 << 20
+"""How much of a file is checked in one step: some milliseconds."""
 
 
 class ArchiveCheck:
@@ -43,6 +56,85 @@ class ArchiveCheck:
             ExportError: The archive is not whole.
         """
         self._frames.finish()
+
+
+class FileCheck:
+    """Checks of a file what :class:`ArchiveCheck` checks of what passes by.
+
+    Args:
+        read: Reads so many bytes of the file from a place on; fewer only at its end.
+        length: How long the file is.
+        limits: What to believe.
+    """
+
+    def __init__(self, read: Callable[[int, int], bytes], length: int, limits: ArchiveLimits | None) -> None:
+        self._read = read
+        self._length = length
+        self._limits = limits
+        self._frames = ZipFrames(limits, _places(read, length))
+        self._at = 0
+        self._trusts_directory = True
+        self.rows: int | None = None
+        self.skipped: int = 0
+
+    @property
+    def members(self) -> int:
+        """How many members there were so far."""
+        return self._frames.members
+
+    def step(self) -> bool:
+        """Check some megabytes; say whether there is more to check.
+
+        Raises:
+            ExportError: The archive is not whole.
+        """
+        try:
+            return self._step()
+        except ExportStorageError:
+            raise
+        except ExportError:
+            if not self._trusts_directory:
+                raise
+        # It may be the directory that is wrong. What is damaged is said by a reading that has not looked at it beforehand.
+        self._frames, self._at, self._trusts_directory = ZipFrames(self._limits), 0, False
+        return True
+
+    def _step(self) -> bool:
+        until = min(self._at + STEP_BYTES, self._length)
+        frames = self._frames
+        while self._at < until:
+            piece = self._read(self._at, PIECE_BYTES)
+            if not piece:
+                break
+            self._at += len(piece)
+            frames.feed(piece)
+            while frames.next_frame() is not None:
+                pass
+        if until <= self._at < self._length:
+            return True
+        frames.finish()
+        return False
+
+
+def _places(read: Callable[[int, int], bytes], length: int) -> Iterator[tuple[int, int]]:
+    """Yield where members begin and how long their data is, as far as a central directory can be read; the rest is not known."""
+    start = max(0, length - TAIL_BYTES)
+    place = find_directory(read(start, TAIL_BYTES), start)
+    if place is None:
+        return
+    at, end = place
+    while at < end:
+        piece = read(at, PIECE_BYTES)
+        inner = 0
+        while (entry := read_entry(piece, inner)) is not None:
+            member, size = entry
+            inner += size
+            yield member.offset, member.compressed
+            if at + inner >= end:
+                return
+        if not inner:
+            return
+        at += inner
 
 
 class RowCheck:
