@@ -12,6 +12,8 @@ from sniffio import current_async_library
 from amplitude_async._io.transport.answers import OpenStream, read_headers, read_whole
 from amplitude_async._io.transport.closing import CLOSE_SECONDS, nothing, quietly
 from amplitude_async._io.transport.faults import failure_of, is_sent
+from amplitude_async._io.transport.http11 import Doors, connection_class
+from amplitude_async._io.transport.lines import connect
 from amplitude_async._io.transport.records import is_ours, mask_records
 from amplitude_async._io.transport.requests import ForeignRequests, OwnRequests, send_options
 from amplitude_async._io.transport.slots import direct_client, slot_transport
@@ -34,6 +36,8 @@ ERROR_ANSWER_BYTES: Final = 64 << 10
 """How much is read of the answer that refuses a stream."""
 
 MODULES: Final = {"httpx": "httpx", "httpx2": "httpx2", "aiohttp": "httpx_aiohttp"}
+CORES: Final = {"httpx": "httpcore", "httpx2": "httpcore2"}
+"""What is under each HTTP library."""
 
 
 def _load(kind: str) -> Any:  # noqa: ANN401 - a module
@@ -79,7 +83,11 @@ class Transport:
         self._requests: OwnRequests | ForeignRequests
         if client is None:
             self._http = import_module("httpx") if kind == "aiohttp" else self._module
-            self._client_class = direct_client(self._http)
+            doors = Doors(((self._http.AsyncClient, "send"), (self._http.AsyncClient, "_transport_for_url")))
+            self._client_class = direct_client(self._http, doors)
+            if kind != "aiohttp":
+                self._core = import_module(CORES[kind])
+                self._connections = self._connection_class()
             self._client = self._build(self._checked_pool())
             self._requests = OwnRequests(self._http, has_bare_gets=kind == "aiohttp")
         else:
@@ -103,7 +111,29 @@ class Transport:
     def _pooled(self) -> Any:  # noqa: ANN401 - as above
         if self._kind == "aiohttp":
             return self._connect("https://")
-        return slot_transport(self._module)(self._connect, self._size)
+        return slot_transport(self._module)(self._slot, self._size)
+
+    def _connection_class(self) -> Any:  # noqa: ANN401 - a class made for the HTTP library at hand
+        module, core = self._module, self._core
+        doors = Doors(
+            (
+                (module.AsyncHTTPTransport, "handle_async_request"),
+                (core.AsyncConnectionPool, "handle_async_request"),
+                (core.AsyncHTTPConnection, "handle_async_request"),
+            )
+        )
+        return connection_class(module, core, import_module("h11"), doors)
+
+    def _slot(self, origin: str) -> Any:  # noqa: ANN401 - the HTTP library's own types
+        """Return what carries the requests of one slot."""
+        if self._proxy(origin) is not None:
+            return self._connect(origin)
+        url = self._http.URL(origin)
+        tls = self._context(origin) if url.scheme == "https" else None
+        host, port = url.raw_host.decode("ascii"), url.port or (443 if url.scheme == "https" else 80)
+        return self._connections(
+            lambda seconds: connect(self._core, host, port, tls, seconds), lambda: self._connect(origin), KEEPALIVE_EXPIRY
+        )
 
     def _context(self, origin: str) -> ssl.SSLContext:
         import ssl  # noqa: PLC0415 - asyncio has loaded it; trio may not have

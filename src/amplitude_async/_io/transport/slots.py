@@ -11,6 +11,8 @@ from amplitude_async._io.transport.closing import CLOSE_SECONDS, quietly
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from amplitude_async._io.transport.http11 import Doors
+
 __all__ = ["direct_client", "slot_transport"]
 
 
@@ -127,7 +129,7 @@ def slot_transport(module: Any) -> Any:  # noqa: ANN401, C901 - two small classe
     return SlotTransport
 
 
-def direct_client(module: Any) -> Any:  # noqa: ANN401 - a class made for the HTTP library at hand
+def direct_client(module: Any, doors: Doors) -> Any:  # noqa: ANN401 - a class made for the HTTP library at hand
     """Make the class of the client that is built here: it hands a request to its transport, and that is all.
 
     No cookie is taken or given, no redirect followed, no credential added and no address logged, because the code that would do so
@@ -140,6 +142,9 @@ def direct_client(module: Any) -> Any:  # noqa: ANN401 - a class made for the HT
             self._direct = transport
 
         async def send(self, request: Any, *, stream: bool = False, **_: object) -> Any:  # noqa: ANN401 - as above
+            if doors.are_replaced():
+                # A mock or a tracer has taken the HTTP library's place, and is to see the request.
+                return await super().send(request, stream=stream, follow_redirects=False)
             response = await self._direct.handle_async_request(request)
             response.request = request
             if not stream:

@@ -1,0 +1,252 @@
+"""Requests over the library's own lines: what is taken for an answer and what is not, and who may take the HTTP library's place."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import httpcore
+import httpx
+import pytest
+import respx
+import trustme
+
+from amplitude_async import AsyncAmplitude, Backoff, RequestTimeoutError, Timeout, TransportError, UnexpectedResponseError
+from amplitude_async._io.transport.http11 import Doors
+
+sys.path.insert(0, str(Path(__file__).parent))
+from scripted import OK, Connection, ScriptedServer, good, response, ruled, taken
+
+EVENT = {"event_type": "x", "user_id": "user-1"}
+NO_WAIT = Backoff(jitter=lambda _: 0.0)
+
+
+async def tracked(server: ScriptedServer, count: int = 1, **options: Any) -> list[dict[str, Any]]:
+    """Track events one after another, and return what was said of each."""
+    with server:
+        async with AsyncAmplitude("key", base_url=server.url, backoff=NO_WAIT, **options) as amplitude:
+            return [dict(await amplitude.track(EVENT)) for _ in range(count)]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\n" + response(),
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+        + b"".join(b"1\r\n%c\r\n" % byte for byte in OK)
+        + b"0\r\nTrailer: x\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n\r\n" + OK,
+        b"HTTP/1.0 200 OK\r\n\r\n" + OK,
+        response(200, OK, "X: " + "y" * 60_000),
+    ],
+    ids=["after informational answers", "in chunks", "until the end of the line", "of HTTP/1.0", "behind long headers"],
+)
+async def test_an_answer_is_read_however_it_is_framed(answer: bytes) -> None:
+    """Every framing of RFC 9112 gives the same answer, whole or byte by byte, and the next request too is answered."""
+
+    def step(connection: Connection) -> None:
+        connection.read_request()
+        connection.send(answer)
+
+    def dribbled(connection: Connection) -> None:
+        connection.read_request()
+        for at in range(min(len(answer), 400)):
+            connection.send(answer[at : at + 1])
+        connection.send(answer[400:])
+
+    said = await tracked(ScriptedServer(step, dribbled, good), 3)
+    assert [one["events_ingested"] for one in said] == [1, 1, 1]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"SSH-2.0-OpenSSH\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: five\r\n\r\n" + OK,
+        b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\n" + OK,
+        b"HTTP/1.1 200 OK\r\nX: " + b"y" * 300_000,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    ],
+    ids=["no HTTP", "a length that is no number", "two lengths", "endless headers", "a chunk without a size"],
+)
+async def test_what_is_no_answer_is_a_typed_error(answer: bytes) -> None:
+    """It comes to a TransportError whose outcome is unknown, and the next call finds a line that works."""
+
+    def step(connection: Connection) -> None:
+        connection.read_request()
+        connection.send(answer)
+
+    bad = ScriptedServer(step, good)
+    with bad:
+        async with AsyncAmplitude("key", base_url=bad.url, max_retries=0) as amplitude:
+            with pytest.raises((TransportError, UnexpectedResponseError)) as refused:
+                await amplitude.track(EVENT)
+            assert refused.value.outcome == "unknown"
+            assert (await amplitude.track(EVENT))["events_ingested"] == 1
+
+
+@pytest.mark.anyio
+async def test_what_nobody_asked_for_is_never_taken_for_an_answer() -> None:
+    """A 408 that a server says to an idle line before it closes is not the answer to the next request, which goes over a new one."""
+    has_said = threading.Event()
+
+    def step(connection: Connection) -> None:
+        connection.read_request()
+        connection.accept_events()
+        connection.send(response())
+        connection.send(response(408, b"too slow"))
+        has_said.set()
+        # The line stays open: only what it said shows that it is of no use.
+        connection.read_request()
+
+    server = ScriptedServer(step, good)
+    with server:
+        async with AsyncAmplitude("key", base_url=server.url, max_retries=0) as amplitude:
+            await amplitude.track(EVENT)
+            assert has_said.wait(10)
+            assert (await amplitude.track(EVENT))["events_ingested"] == 1
+    assert len(server.sink) == 2
+
+
+@pytest.mark.anyio
+async def test_head_and_body_go_out_together() -> None:
+    """A small request is one write, so that it is one packet."""
+    sizes: list[int] = []
+
+    def step(connection: Connection) -> None:
+        sizes.append(len(connection.sock.recv(1 << 20)))
+        connection.send(response(200, OK, "Connection: close"))
+
+    server = ScriptedServer(step)
+    with server:
+        async with AsyncAmplitude("key", base_url=server.url) as amplitude:
+            await amplitude.track(EVENT)
+            body = len(json.dumps(EVENT))
+    assert sizes[0] > body + 100
+
+
+@pytest.mark.anyio
+async def test_a_tls_handshake_that_nobody_answers_is_over_at_the_connect_limit(
+    request: pytest.FixtureRequest, anyio_backend: str
+) -> None:
+    """It is a timeout that is not sent, and its socket is closed: the server sees the end of the line."""
+    del request, anyio_backend
+    ended = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(20)
+
+        def serve() -> None:
+            line, _ = listener.accept()
+            with line:
+                line.settimeout(20)
+                while line.recv(65536):
+                    pass
+                ended.set()
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        url = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        async with AsyncAmplitude("key", base_url=url, timeout=Timeout(connect=0.2), max_retries=0) as amplitude:
+            with pytest.raises(RequestTimeoutError) as late:
+                await amplitude.track(EVENT)
+        assert late.value.outcome == "not_sent"
+        assert ended.wait(10)
+        thread.join(10)
+
+
+@pytest.mark.anyio
+async def test_tls_carries_many_requests_over_one_line() -> None:
+    """After one handshake, requests of any size and their answers are whole."""
+    authority = trustme.CA()
+    trusted = ssl.create_default_context()
+    authority.configure_trust(trusted)
+    server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(server_side)
+    accepted: list[int] = []
+
+    def step(connection: Connection) -> None:
+        accepted.append(1)
+        connection.sock = server_side.wrap_socket(connection.sock, server_side=True)
+        with connection.sock:
+            ruled(taken)(connection)
+
+    server = ScriptedServer(step)
+    with server:
+        url = server.url.replace("http:", "https:")
+        async with AsyncAmplitude("key", base_url=url, ssl_context=trusted) as amplitude:
+            for size in (1, 70_000, 300_000, 5):
+                await amplitude.track([{**EVENT, "event_properties": {"x": "y" * 800}}] * max(1, size // 1000))
+    assert sum(accepted) == 1
+    assert len(server.sink) == 1 + 70 + 300 + 1
+
+
+def answered(request: httpx.Request) -> httpx.Response:
+    """Answer as a mock."""
+    del request
+    return httpx.Response(200, json={**json.loads(OK), "events_ingested": 1, "server_upload_time": 77})
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("using", ["httpcore", "httpx"])
+async def test_a_mock_of_respx_sees_the_requests_of_a_client_that_is_in_use(using: str) -> None:
+    """What is mocked between two calls of one client never reaches the network, and after the mock it does again."""
+    server = ScriptedServer(good)
+    with server:
+        async with AsyncAmplitude("key", base_url=server.url) as amplitude:
+            await amplitude.track(EVENT)
+            with respx.mock(using=using) as wire:
+                route = wire.post(f"{server.url}/2/httpapi").mock(side_effect=answered)
+                assert (await amplitude.track(EVENT))["server_upload_time"] == 77
+                assert route.call_count == 1
+            assert (await amplitude.track(EVENT))["server_upload_time"] == 1
+    assert len(server.sink) == 2
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("place", ["transport", "client"])
+async def test_whoever_replaces_a_function_of_httpx_sees_the_requests(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As pytest-httpx replaces the transport's, and tracers the client's."""
+    seen: list[str] = []
+    if place == "transport":
+
+        async def handle(_: object, request: httpx.Request) -> httpx.Response:
+            seen.append(request.url.path)
+            return answered(request)
+
+        monkeypatch.setattr(httpx.AsyncHTTPTransport, "handle_async_request", handle)
+    else:
+
+        async def send(_: object, request: httpx.Request, **_options: object) -> httpx.Response:
+            seen.append(request.url.path)
+            return answered(request)
+
+        monkeypatch.setattr(httpx.AsyncClient, "send", send)
+    async with AsyncAmplitude("key") as amplitude:
+        assert (await amplitude.track(EVENT))["server_upload_time"] == 77
+    assert seen == ["/2/httpapi"]
+
+
+def test_doors_tell_their_own_functions_from_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Functions of the library itself are in place, another's is not, also one that wears the library's name; what is not there is."""
+    place = (httpcore.AsyncConnectionPool, "handle_async_request")
+    doors = Doors((place, (httpcore.AsyncConnectionPool, "no_such_function")))
+    assert not doors.are_replaced()
+    own = httpcore.AsyncConnectionPool.handle_async_request
+
+    async def other(self: object, request: object) -> object:
+        return await own(self, request)  # type: ignore[arg-type]
+
+    other.__module__ = own.__module__
+    monkeypatch.setattr(*place, other)
+    assert doors.are_replaced()
+    monkeypatch.setattr(*place, own)
+    assert not doors.are_replaced()
+    monkeypatch.setattr(*place, object())
+    assert doors.are_replaced()
