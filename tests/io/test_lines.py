@@ -10,13 +10,14 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpcore
 import httpx
 import pytest
 import respx
 import trustme
 
-from amplitude_async import AsyncAmplitude, Backoff, RequestTimeoutError, Timeout, TransportError, UnexpectedResponseError
+from amplitude_async import AsyncAmplitude, Backoff, ClosedError, RequestTimeoutError, Timeout, TransportError, UnexpectedResponseError
 from amplitude_async._io.transport.http11 import Doors
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -250,3 +251,41 @@ def test_doors_tell_their_own_functions_from_others(monkeypatch: pytest.MonkeyPa
     assert not doors.are_replaced()
     monkeypatch.setattr(*place, object())
     assert doors.are_replaced()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("is_large", [False, True])
+async def test_closing_ends_what_a_silent_server_holds(is_large: bool) -> None:
+    """A request on a line that was used before is not sent anew when closing cuts it: it ends at once, be it written or waited for."""
+    at_it = threading.Event()
+
+    def step(connection: Connection) -> None:
+        connection.read_request()
+        connection.send(response())
+        if is_large:
+            connection.sock.recv(1000)
+        else:
+            connection.read_request()
+        at_it.set()
+        connection.server.stopped.wait(20)
+
+    server = ScriptedServer(step)
+    with server:
+        amplitude = AsyncAmplitude("key", base_url=server.url, share_requests=False)
+        await amplitude.track(EVENT)
+        ended: list[BaseException] = []
+
+        async def call() -> None:
+            size = 800_000 if is_large else 10
+            try:
+                await amplitude.track({**EVENT, "event_properties": {"x": "y" * size}})
+            except (TransportError, ClosedError) as error:
+                ended.append(error)
+
+        with anyio.fail_after(10):
+            async with anyio.create_task_group() as group:
+                group.start_soon(call)
+                await anyio.to_thread.run_sync(at_it.wait, 10)
+                await amplitude._caller.connection.aclose(0.05)
+        assert len(ended) == 1
+    assert len(server.requests) <= 2

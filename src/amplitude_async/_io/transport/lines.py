@@ -99,7 +99,9 @@ class AsyncioLine(asyncio.Protocol):
         self._reader: asyncio.Future[bool] | None = None
         """Who waits for bytes; told whether it was in time."""
         self._writer: asyncio.Future[bool] | None = None
-        """Who waits for room, or for the end."""
+        """Who waits for room."""
+        self._closer: asyncio.Future[bool] | None = None
+        """Who waits for the end."""
 
     # What the event loop calls
 
@@ -126,6 +128,7 @@ class AsyncioLine(asyncio.Protocol):
         self._is_over = self._is_lost = True
         _wake(self._reader)
         _wake(self._writer)
+        _wake(self._closer)
 
     def pause_writing(self) -> None:
         """Note that the system takes no more."""
@@ -195,8 +198,8 @@ class AsyncioLine(asyncio.Protocol):
         """Close the line at once, and wait until it is."""
         self.abort()
         if not self._is_lost and self._transport is not None:
-            self._writer = self.loop.create_future()
-            await self._writer
+            self._closer = self._closer or self.loop.create_future()
+            await asyncio.shield(self._closer)
 
     def get_extra_info(self, info: str) -> Any:  # noqa: ANN401 - see Line
         """``"is_readable"``: whether anything came that nobody asked for, or the end. Else what the event loop knows."""

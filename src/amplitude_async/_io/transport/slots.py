@@ -52,6 +52,7 @@ def slot_transport(module: Any) -> Any:  # noqa: ANN401, C901 - two small classe
             self._size = size
             self._idle: dict[str, list[Slot]] = {}
             self._slots: set[Slot] = set()
+            self._is_closed = False
 
         def _take(self, origin: str) -> tuple[Slot, Slot | None]:
             """Return a slot for the origin, and an idle one of another origin that must go to make room for it."""
@@ -105,6 +106,8 @@ def slot_transport(module: Any) -> Any:  # noqa: ANN401, C901 - two small classe
             except (module.ReadError, module.WriteError, module.RemoteProtocolError):
                 # A kept connection that the server closed just as this request began: say it once more, on a new one, if
                 # saying it twice does no harm.
+                if self._is_closed:
+                    raise
                 slot.is_warm = False
                 is_repeatable = request.extensions.get("amplitude_repeatable", False)
                 if not is_repeatable and getattr(request.stream, "has_started", True):
@@ -120,6 +123,7 @@ def slot_transport(module: Any) -> Any:  # noqa: ANN401, C901 - two small classe
                 await self._discard(slot)
 
         async def aclose(self) -> None:
+            self._is_closed = True
             slots, self._slots = self._slots, set()
             self._idle.clear()
             for slot in slots:
