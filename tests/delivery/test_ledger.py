@@ -65,6 +65,23 @@ def test_the_oldest_waiting_event_is_dropped_if_that_is_the_policy() -> None:
     assert balances(ledger)
 
 
+def test_what_could_not_be_stored_is_not_dropped_later() -> None:
+    """It was never accepted, so the next overflow drops what came after it."""
+    ledger = Ledger(Capacity(1 << 30, 2, "drop_oldest"), is_durable=True)
+    unstored, first, second = (entry(number) for number in range(3))
+    ledger.reserve(unstored)
+    ledger.line_up(unstored)
+    ledger.release(unstored)
+    unstored.is_withdrawn = True
+    for one in (first, second):
+        ledger.accept(one)
+        ledger.line_up(one)
+    assert ledger.make_room(101) == [first]
+    assert unstored.settlement is None
+    assert (ledger.accepted, ledger.pending) == (2, 1)
+    assert balances(ledger)
+
+
 @pytest.mark.parametrize(
     ("is_durable", "age", "unknown", "reason"),
     [

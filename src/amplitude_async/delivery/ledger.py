@@ -284,7 +284,8 @@ class Ledger:
                 # It is not accepted yet, and everything behind it is younger.
                 break
             oldest = order.popleft()
-            if oldest.settlement is None and not oldest.is_in_flight:
+            # What could not be stored was withdrawn, and never accepted.
+            if oldest.settlement is None and not oldest.is_in_flight and not oldest.is_withdrawn:
                 self.settle((oldest,), Settlement("dropped", OVERFLOW))
                 dropped.append(oldest)
         return dropped
@@ -421,7 +422,7 @@ class Ledger:
         if settlement.status != "delivered":
             self.reasons[settlement.status, settlement.reason] += count
         order = self._order
-        while order and order[0].settlement is not None:
+        while order and (order[0].settlement is not None or order[0].is_withdrawn):
             order.popleft()
         if marks:
             self._check_marks()

@@ -67,13 +67,13 @@ def connection_class(http: Any, core: Any, h11: Any, doors: Doors) -> Any:  # no
     wanted_data, message_end, data_kind = h11.NEED_DATA, h11.EndOfMessage, h11.Data
     done = h11.DONE
 
-    def translated(error: Exception) -> Exception:
-        """Return an error of what is below as the HTTP library's error of the same name."""
+    def translated(error: Exception) -> Exception | None:
+        """Return an error of what is below as the HTTP library's error of the same name; ``None`` for others, as a resolver's."""
         for kind in type(error).__mro__:
             own = getattr(http, kind.__name__, None)
             if isinstance(own, type) and issubclass(own, http.TransportError):
                 return own(str(error))  # type: ignore[no-any-return]  # the class is only known at run time
-        return error
+        return None
 
     class Answer(http.AsyncByteStream):  # type: ignore[misc]  # as above
         """The body of an answer, as it comes."""
@@ -134,7 +134,10 @@ def connection_class(http: Any, core: Any, h11: Any, doors: Doors) -> Any:  # no
                         break
             except Exception as error:
                 await self._drop()
-                raise translated(error) from error
+                own = translated(error)
+                if own is None:
+                    raise
+                raise own from error
             except BaseException:
                 await self._drop()
                 raise
@@ -184,7 +187,10 @@ def connection_class(http: Any, core: Any, h11: Any, doors: Doors) -> Any:  # no
                 return await self._next_event(seconds)
             except Exception as error:
                 await self._drop()
-                raise translated(error) from error
+                own = translated(error)
+                if own is None:
+                    raise
+                raise own from error
             except BaseException:
                 await self._drop()
                 raise
