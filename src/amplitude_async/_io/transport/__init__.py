@@ -4,7 +4,7 @@ No exception of the HTTP library passes, since those hold the request and with i
 
 Three facts shape this room (httpx 0.28, httpcore 1.0):
 
-- httpcore's pool gets slower with the square of its connections, and costs three times what is under it, so the client built here has
+- httpcore's pool gets slower with the square of its connections, and costs more than what is under it, so the client built here has
   one connection per slot, and h11 over it.
 - A pool loses a slot for good when a call is cancelled at the wrong moment, so a slot whose request was cancelled is thrown away.
 - The HTTP library logs whole addresses, so records about our requests are masked before they reach a handler.

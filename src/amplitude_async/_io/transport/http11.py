@@ -1,7 +1,7 @@
 """HTTP/1.1 over one line, by h11: one request after another, and nothing between a request and its line.
 
 The HTTP library's own way from a request to the same h11 goes through a pool, a connection, four locks and five traces, and each lock
-is a turn of the event loop: three times the CPU. It is still taken where somebody has put themselves in its place: a mock of a test,
+is a turn of the event loop. It is still taken where somebody has put themselves in its place: a mock of a test,
 a tracer.
 """
 
