@@ -228,6 +228,11 @@ class Shelf:
                 entry.disk.error = error
         self._failed(entries, error)
         for entry in entries:
+            if entry.is_withdrawn and entry.settlement is None:
+                # Refused, and so never settled: what it took of the queue is given back here.
+                self._unstored.pop(entry, None)
+                if entry.disk is not None and entry.disk.is_queued:
+                    self._queued_bytes -= entry.size + ENTRY_BYTES
             if entry.disk is not None and entry.disk.stored is not None:
                 wake_all(entry.disk.stored)
 
