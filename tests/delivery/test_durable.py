@@ -382,6 +382,37 @@ async def test_a_disk_that_refuses_is_said_at_the_call(tmp_path: Path, monkeypat
 
 
 @pytest.mark.asyncio
+async def test_what_the_disk_refused_holds_up_nothing_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However much it was, no refused event counts as waiting: what is stored when the disk has room again is sent at once."""
+    monkeypatch.setattr(shelf_room, "WINDOW_BYTES", 4000)
+    with ScriptedServer(ruled(taken)) as server:
+        async with (
+            AsyncAmplitude("invented-key", base_url=server.url) as amplitude,
+            amplitude.outbox(tmp_path / "events.db") as outbox,
+        ):
+            await outbox.put(event("a", 0))
+            shelf = outbox._shelf
+            assert shelf is not None
+
+            def full(rows: Any) -> asyncio.Future[list[int]]:
+                future: asyncio.Future[list[int]] = asyncio.get_running_loop().create_future()
+                future.set_exception(OutboxStorageError("no space left", path="x"))
+                return future
+
+            with monkeypatch.context() as patched:
+                patched.setattr(shelf.store, "append", full)
+                for number in range(1, 41):
+                    with pytest.raises(OutboxStorageError):
+                        await outbox.put(event("a", number))
+            await outbox.put(event("a", 41))
+            assert await outbox.flush(5)
+            assert not shelf._unstored
+            stats = balanced(outbox)
+            assert (stats.accepted, stats.delivered) == (2, 2)
+        assert numbers(server) == {"a": [0, 41]}
+
+
+@pytest.mark.asyncio
 async def test_set_aside_events_on_disk(tmp_path: Path) -> None:
     """They survive, can be listed and exported, sent again in order, and deleted."""
     is_bad = True
