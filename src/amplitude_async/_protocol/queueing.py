@@ -16,7 +16,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final, Generic, NamedTuple, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Sequence
+    from collections.abc import Container, Hashable, Iterable, Sequence
 
 __all__ = ["Batch", "Block", "Queue"]
 
@@ -133,29 +133,26 @@ class Queue(Generic[B]):
 
     def _take_from_the_line(self, loading: _Loading[B]) -> None:
         line, own, in_flight, parked = self._line, self._own, self._in_flight, self._parked
-        offer = loading.offer
         moved = 0
         while line:
+            loading.fill(line, in_flight, own, parked)
+            if loading.is_full or not line:
+                break
             block = line[0]
             if block.is_withdrawn:
                 line.popleft()
                 continue
-            identity = block.identity
-            if type(identity) is str:
-                may_go = not (block.is_paused or identity in in_flight or (own and identity in own) or (parked and identity in parked))
-            else:
-                may_go = not block.is_paused and all(
-                    one not in in_flight and one not in own and one not in parked for one in _identities(block)
-                )
+            identities = _identities(block)
+            may_go = not block.is_paused and all(one not in in_flight and one not in own and one not in parked for one in identities)
             if may_go:
-                verdict = offer(block)
+                verdict = loading.offer(block)
                 if verdict is None:
-                    return
+                    break
                 if verdict:
                     line.popleft()
                     continue
             line.popleft()
-            for one in _identities(block):
+            for one in identities:
                 own.setdefault(one, deque()).append(block)
                 if may_go:
                     self._free[one] = None
@@ -269,6 +266,36 @@ class _Loading(Generic[B]):
         self._places = places
         self._room = room
         self._partition: Hashable = None
+
+    def fill(self, line: deque[B], *closed: Container[str]) -> None:
+        """Take from the head of a line what plainly may go: the first block that needs a second look ends it.
+
+        Args:
+            line: The line.
+            closed: Identities of which nothing may go.
+        """
+        in_flight, own, parked = closed
+        blocks, identities = self.blocks, self.identities
+        count, size, places, room = self.count, self.size, self._places, self._room
+        if line and not blocks:
+            self._partition = line[0].partition
+        partition = self._partition
+        while line:
+            block = line[0]
+            identity = block.identity
+            if type(identity) is not str or identity in in_flight or identity in own or identity in parked:
+                break
+            if block.is_paused or block.is_withdrawn or block.partition is not partition:
+                break
+            more, larger = count + block.count, size + block.size
+            if blocks and (more > places or larger > room):
+                self.is_full = True
+                break
+            count, size = more, larger
+            blocks.append(block)
+            identities.add(identity)
+            line.popleft()
+        self.count, self.size = count, size
 
     def offer(self, block: B) -> bool | None:
         """Take a block in; False if it belongs to another partition, None if there is no room.

@@ -61,26 +61,29 @@ def encode_usual(  # noqa: C901, PLR0911, PLR0912 - the quickest way through, wi
         event = convert(item, _Usual)
     except (ValidationError, UnicodeEncodeError):
         return None
-    given = item.get
     # Only the walk sees what is a subclass, which may say something else than it holds.
-    if not (is_plain(given("event_properties")) and is_plain(given("user_properties"))):
+    properties, user_properties = event.event_properties, event.user_properties
+    if (properties is UNSET or not is_plain(properties)) and "event_properties" in item:
         return None
-    if (event.groups is not UNSET or "groups" in item) and not is_plain(given("groups")):
+    if (user_properties is UNSET or not is_plain(user_properties)) and "user_properties" in item:
+        return None
+    if (event.groups is not UNSET or "groups" in item) and not is_plain(item["groups"]):
         return None
     if not event.price is event.revenue is event.location_lat is event.location_lng is UNSET and not all(
-        map(is_plain, map(given, NUMBERS))
+        map(is_plain, map(item.get, NUMBERS))
     ):
         # A decimal has become a float.
         return None
-    if type(event.event_type) is not str or not event.event_type:
+    event_type, device_id, user_id, insert_id = event.event_type, event.device_id, event.user_id, event.insert_id
+    if type(event_type) is not str or not event_type:
         return None
-    device_id, user_id, session_id, insert_id, time = event.device_id, event.user_id, event.session_id, event.insert_id, event.time
     if type(device_id) is not str or not device_id:
         device_id = event.device_id = _usual_id(device_id, defaults.device_id)
     if type(user_id) is not str or not user_id:
         user_id = event.user_id = _usual_id(user_id, defaults.user_id)
     if device_id is None or user_id is None or user_id is device_id is UNSET:
         return None
+    session_id = event.session_id
     if session_id is not UNSET or defaults.session_id is not None:
         if type(session_id) is not int:
             session_id = event.session_id = _usual_id(session_id, defaults.session_id)
@@ -90,9 +93,9 @@ def encode_usual(  # noqa: C901, PLR0911, PLR0912 - the quickest way through, wi
         insert_id = event.insert_id = new_id
     elif type(insert_id) is not str or not insert_id:
         return None
-    if time is UNSET:
+    if event.time is UNSET:
         event.time = now_ms
-    elif type(time) is not int:
+    elif type(event.time) is not int:
         return None
     body = encode_plain(event)
     if body is None or len(body) > MAX_EVENT_BYTES:
