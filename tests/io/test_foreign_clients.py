@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 import httpx
+import httpx_aiohttp
 import pytest
 import trio
 
@@ -114,7 +116,8 @@ async def test_aiohttp_calling_a_broken_line_a_failed_connection_deceives_nobody
 
 
 @pytest.mark.asyncio
-async def test_a_question_over_aiohttp_has_no_body() -> None:
+@pytest.mark.parametrize("is_foreign", [False, True])
+async def test_a_question_over_aiohttp_has_no_body(*, is_foreign: bool) -> None:
     """A GET is a GET: no chunks of nothing behind it, which not every server takes, whether its answer is read whole or as a stream."""
     heads: list[bytes] = []
 
@@ -132,7 +135,13 @@ async def test_a_question_over_aiohttp_has_no_body() -> None:
 
     async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        async with AsyncAmplitude("key", secret_key="secret", base_url=url, transport="aiohttp", backoff=NO_WAIT) as amplitude:
+        async with contextlib.AsyncExitStack() as stack:
+            over: dict[str, Any] = {"transport": "aiohttp"}
+            if is_foreign:
+                over = {"http_client": await stack.enter_async_context(httpx_aiohttp.HttpxAiohttpClient())}
+            amplitude = await stack.enter_async_context(
+                AsyncAmplitude("key", secret_key="secret", base_url=url, backoff=NO_WAIT, **over)
+            )
             for _ in range(2):
                 assert (await amplitude.user_search("user-12345"))["matches"] == []
             with pytest.raises(NotFoundError):

@@ -313,7 +313,7 @@ class Courier:
         if flight.began < self._failed_at:
             return
         if self._failures or self._is_narrow:
-            _LOG.info("uploads to Amplitude get through again; %d events are pending", self._ledger.pending)
+            _LOG.info("uploads to Amplitude get through again; pending events: %d", self._ledger.pending)
         self._failures = 0
         self._is_narrow = False
         self._is_well = True
@@ -350,7 +350,7 @@ class Courier:
         if now - self._logged.get(kind, float("-inf")) >= LOG_EVERY:
             self._logged[kind] = now
             _LOG.warning(
-                "uploads to Amplitude are held up (%s): %s; %d events are pending, next try in %.3g s", kind, error, pending, wait
+                "uploads to Amplitude are held up (%s): %s; pending events: %d, next try in %.3g s", kind, error, pending, wait
             )
 
     def _land(self, flight: _Flight) -> None:

@@ -128,6 +128,8 @@ class ForeignRequests:
     def __init__(self, client: HttpClient) -> None:
         self._client = client
         self._body_streams: dict[type, Any] = {}
+        transport = getattr(client, "_transport", None)
+        self._home = None if transport is None else _home(type(transport))
 
     def make(self, wire: Wire) -> tuple[Any, Any]:
         """Return the request and its body."""
@@ -140,7 +142,7 @@ class ForeignRequests:
         )
         kind = type(request)
         if kind not in self._body_streams:
-            module = sys.modules.get(kind.__module__.partition(".")[0])
+            module = sys.modules.get(_home(kind))
             self._body_streams[kind] = body_stream(module) if hasattr(module, "AsyncByteStream") else None
         stream_class = self._body_streams[kind]
         if stream_class is None:
@@ -148,13 +150,21 @@ class ForeignRequests:
                 for name in _PRIVATE:
                     request.headers.pop(name, None)
             return request, _HIDDEN
-        body = stream_class(wire.body)
+        url, headers = request.url, request.headers
         if wire.is_bare:
             url = kind(wire.method, wire.url).url
             headers = {"Host": url.netloc.decode("ascii"), **wire.headers}
-            return kind(wire.method, url, headers=headers, stream=body, extensions=request.extensions), body
+        if wire.method == "GET" and not wire.body and self._home not in {None, _home(kind)}:
+            # What is below is not the library that made the request, but aiohttp or its like: see OwnRequests.
+            return kind(wire.method, url, headers=headers, extensions=request.extensions), _HIDDEN
+        body = stream_class(wire.body)
         # Made anew over the stream alone: a transport that found request.content would send that, and nothing would show it.
-        return kind(request.method, request.url, headers=request.headers, stream=body, extensions=request.extensions), body
+        return kind(request.method, url, headers=headers, stream=body, extensions=request.extensions), body
+
+
+def _home(kind: type) -> str:
+    """Return the package that a class comes from."""
+    return kind.__module__.partition(".")[0]
 
 
 def send_options(client: Any) -> dict[str, Any]:  # noqa: ANN401 - anything of the right shape
