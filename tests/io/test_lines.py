@@ -19,6 +19,7 @@ import trustme
 
 from amplitude_async import AsyncAmplitude, Backoff, ClosedError, RequestTimeoutError, Timeout, TransportError, UnexpectedResponseError
 from amplitude_async._io.transport.http11 import Doors
+from amplitude_async._io.transport.lines import connect
 
 sys.path.insert(0, str(Path(__file__).parent))
 from scripted import OK, Connection, ScriptedServer, good, response, ruled, taken
@@ -32,6 +33,16 @@ async def tracked(server: ScriptedServer, count: int = 1, **options: Any) -> lis
     with server:
         async with AsyncAmplitude("key", base_url=server.url, backoff=NO_WAIT, **options) as amplitude:
             return [dict(await amplitude.track(EVENT)) for _ in range(count)]
+
+
+def tls_contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Return a client's context and that of a server on this machine which the client trusts."""
+    authority = trustme.CA()
+    trusted = ssl.create_default_context()
+    authority.configure_trust(trusted)
+    server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(server_side)
+    return trusted, server_side
 
 
 @pytest.mark.anyio
@@ -165,11 +176,7 @@ async def test_a_tls_handshake_that_nobody_answers_is_over_at_the_connect_limit(
 @pytest.mark.anyio
 async def test_tls_carries_many_requests_over_one_line() -> None:
     """After one handshake, requests of any size and their answers are whole."""
-    authority = trustme.CA()
-    trusted = ssl.create_default_context()
-    authority.configure_trust(trusted)
-    server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(server_side)
+    trusted, server_side = tls_contexts()
     accepted: list[int] = []
 
     def step(connection: Connection) -> None:
@@ -186,6 +193,29 @@ async def test_tls_carries_many_requests_over_one_line() -> None:
                 await amplitude.track([{**EVENT, "event_properties": {"x": "y" * 800}}] * max(1, size // 1000))
     assert sum(accepted) == 1
     assert len(server.sink) == 1 + 70 + 300 + 1
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("is_tls", [False, True], ids=["over TCP", "over TLS"])
+async def test_a_server_that_does_not_read_is_met_by_the_limit_on_writing(is_tls: bool) -> None:
+    """What the system does not take within the limit ends the write; what is small enough for the system's own memory is taken."""
+    trusted, server_side = tls_contexts()
+
+    def step(connection: Connection) -> None:
+        if is_tls:
+            connection.sock = server_side.wrap_socket(connection.sock, server_side=True)
+        with connection.sock:
+            connection.server.stopped.wait(20)
+
+    server = ScriptedServer(step)
+    server.take_in_little()
+    with server:
+        line = await connect(httpcore, "127.0.0.1", server.port, trusted if is_tls else None, 10)
+        line.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        await line.write(b"x" * 1000, 10)
+        with pytest.raises(httpcore.WriteTimeout):
+            await line.write(b"x" * 500_000, 0.1)
+        await line.aclose()
 
 
 def answered(request: httpx.Request) -> httpx.Response:

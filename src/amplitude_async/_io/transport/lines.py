@@ -24,6 +24,8 @@ __all__ = ["Line", "connect"]
 
 MOST_UNREAD: Final = 1 << 20
 """Bytes that are taken in before anybody asks for them."""
+UNWATCHED_BYTES: Final = 64 << 10
+"""Up to here a write over TLS is left to the system's own memory, on asyncio."""
 NEXT_ADDRESS_SECONDS: Final = 0.25
 """After how long without a connection a host's next address is tried beside the last."""
 
@@ -94,7 +96,7 @@ class AsyncioLine(asyncio.Protocol):
         self._core = core
         self._transport: asyncio.Transport | None = None
         self._unread = bytearray()
-        self._is_over = self._is_lost = self._is_held = self._is_full = False
+        self._is_over = self._is_lost = self._is_held = self._is_full = self._is_tls = False
         self._error: Exception | None = None
         self._reader: asyncio.Future[bool] | None = None
         """Who waits for bytes; told whether it was in time."""
@@ -147,6 +149,7 @@ class AsyncioLine(asyncio.Protocol):
         if transport is None:
             message = "the connection was closed during the TLS handshake"
             raise ConnectionResetError(message)
+        self._is_tls = True
         self._take_up(transport)
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 - see Line
@@ -175,6 +178,11 @@ class AsyncioLine(asyncio.Protocol):
         transport = self._required()
         if self._is_lost or transport.is_closing():
             raise self._core.WriteError(str(self._error or "the connection is closed")) from self._error
+        if self._is_tls and len(buffer) > UNWATCHED_BYTES:
+            # asyncio's TLS hands all that it is given to the transport below and calls itself empty. It is "full" when more comes
+            # before the system has taken that.
+            transport.write(memoryview(buffer)[:-1])
+            buffer = buffer[-1:]
         transport.write(buffer)
         if not self._is_full:
             return
