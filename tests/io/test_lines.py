@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import json
 import socket
 import ssl
 import sys
 import threading
+import warnings
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import httpcore
 import httpx
 import pytest
 import respx
+import trio
+import trio.testing
 import trustme
 
 from amplitude_async import AsyncAmplitude, Backoff, ClosedError, RequestTimeoutError, Timeout, TransportError, UnexpectedResponseError
@@ -23,6 +29,9 @@ from amplitude_async._io.transport.lines import connect
 
 sys.path.insert(0, str(Path(__file__).parent))
 from scripted import OK, Connection, ScriptedServer, good, response, ruled, taken
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 EVENT = {"event_type": "x", "user_id": "user-1"}
 NO_WAIT = Backoff(jitter=lambda _: 0.0)
@@ -144,12 +153,9 @@ async def test_head_and_body_go_out_together() -> None:
     assert sizes[0] > body + 100
 
 
-@pytest.mark.anyio
-async def test_a_tls_handshake_that_nobody_answers_is_over_at_the_connect_limit(
-    request: pytest.FixtureRequest, anyio_backend: str
-) -> None:
-    """It is a timeout that is not sent, and its socket is closed: the server sees the end of the line."""
-    del request, anyio_backend
+@contextlib.contextmanager
+def silent_listener() -> Iterator[tuple[int, threading.Event]]:
+    """Accept one connection and say nothing on it; give the port, and what is set when the other side has ended it."""
     ended = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(20)
@@ -164,13 +170,51 @@ async def test_a_tls_handshake_that_nobody_answers_is_over_at_the_connect_limit(
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
-        url = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        yield listener.getsockname()[1], ended
+        thread.join(10)
+
+
+@pytest.mark.anyio
+async def test_a_tls_handshake_that_nobody_answers_is_over_at_the_connect_limit() -> None:
+    """It is a timeout that is not sent, and its socket is closed: the server sees the end of the line."""
+    with silent_listener() as (port, ended):
+        url = f"https://127.0.0.1:{port}"
         async with AsyncAmplitude("key", base_url=url, timeout=Timeout(connect=0.2), max_retries=0) as amplitude:
             with pytest.raises(RequestTimeoutError) as late:
                 await amplitude.track(EVENT)
         assert late.value.outcome == "not_sent"
         assert ended.wait(10)
-        thread.join(10)
+
+
+@pytest.mark.anyio
+async def test_a_tls_handshake_that_is_cancelled_leaves_no_socket() -> None:
+    """It is closed there and then, not by the garbage collector, which would warn of it."""
+    with silent_listener() as (port, ended), warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        with anyio.move_on_after(0.1) as scope:
+            await connect(httpcore, "127.0.0.1", port, ssl.create_default_context(), 20)
+        assert scope.cancelled_caught
+        assert await anyio.to_thread.run_sync(ended.wait, 10)
+        gc.collect()
+    assert not warned
+
+
+def test_on_trio_the_connect_limit_is_spent_once() -> None:
+    """What connecting took is no longer there for the handshake."""
+
+    class Slow(httpcore.TrioBackend):
+        async def connect_tcp(self, *arguments: Any, **options: Any) -> Any:
+            await trio.sleep(3)
+            return await super().connect_tcp(*arguments, **options)
+
+    async def main(port: int) -> float:
+        began = trio.current_time()
+        with pytest.raises(httpcore.ConnectTimeout):
+            await connect(SimpleNamespace(TrioBackend=Slow), "127.0.0.1", port, ssl.create_default_context(), 5)
+        return trio.current_time() - began
+
+    with silent_listener() as (port, _):
+        assert trio.run(main, port, clock=trio.testing.MockClock(autojump_threshold=0.05)) == pytest.approx(5)
 
 
 @pytest.mark.anyio

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 import anyio
 
 from amplitude_async._io.tasks import on_trio
+from amplitude_async._io.transport.closing import CLOSE_SECONDS, quietly
 
 if TYPE_CHECKING:
     import ssl
@@ -59,10 +60,7 @@ async def connect(core: Any, host: str, port: int, tls: ssl.SSLContext | None, s
     if tls is not None:
         tls.set_alpn_protocols(["http/1.1"])
     if on_trio():
-        stream = await core.TrioBackend().connect_tcp(host, port, timeout=seconds)
-        if tls is not None:
-            stream = await stream.start_tls(tls, host, timeout=seconds)
-        return cast("Line", stream)
+        return await _connect_on_trio(core, host, port, tls, seconds)
     line = AsyncioLine(core)
     end = line.loop.time() + seconds
     # Other loops than asyncio's own try one address after another.
@@ -82,6 +80,21 @@ async def connect(core: Any, host: str, port: int, tls: ssl.SSLContext | None, s
         line.abort()
         raise
     return line
+
+
+async def _connect_on_trio(core: Any, host: str, port: int, tls: ssl.SSLContext | None, seconds: float) -> Line:  # noqa: ANN401 - see connect
+    end = anyio.current_time() + seconds
+    stream = await core.TrioBackend().connect_tcp(host, port, timeout=seconds)
+    if tls is not None:
+        try:
+            secured = await stream.start_tls(tls, host, timeout=max(end - anyio.current_time(), 0))
+        except BaseException:
+            # The HTTP library does so after an error, but leaves what was cancelled to the garbage collector.
+            with anyio.move_on_after(CLOSE_SECONDS, shield=True):
+                await quietly(stream.aclose)
+            raise
+        stream = secured
+    return cast("Line", stream)
 
 
 class AsyncioLine(asyncio.Protocol):
