@@ -31,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from scripted import OK, Connection, ScriptedServer, good, response, ruled, taken
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 EVENT = {"event_type": "x", "user_id": "user-1"}
 NO_WAIT = Backoff(jitter=lambda _: 0.0)
@@ -237,6 +237,39 @@ async def test_tls_carries_many_requests_over_one_line() -> None:
                 await amplitude.track([{**EVENT, "event_properties": {"x": "y" * 800}}] * max(1, size // 1000))
     assert sum(accepted) == 1
     assert len(server.sink) == 1 + 70 + 300 + 1
+
+
+@pytest.mark.anyio
+async def test_what_nobody_asked_for_over_tls_is_never_taken_for_an_answer() -> None:
+    """Nor if it came in one piece with the last answer, in a record of its own, which trio's TLS keeps without decrypting it."""
+    trusted, server_side = tls_contexts()
+
+    def step(connection: Connection) -> None:
+        said, heard = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = server_side.wrap_bio(heard, said, server_side=True)
+
+        def pumped(work: Callable[[], bytes | None]) -> bytes:
+            while True:
+                try:
+                    return work() or b""
+                except ssl.SSLWantReadError:
+                    connection.send(said.read())
+                    heard.write(connection.sock.recv(65536))
+
+        pumped(tls.do_handshake)
+        while request := pumped(lambda: tls.read(65536)):
+            while not request.endswith(b"}"):
+                request += pumped(lambda: tls.read(65536))
+            tls.write(response())
+            tls.write(response(408, b"too slow"))
+
+    server = ScriptedServer(step)
+    with server:
+        url = server.url.replace("http:", "https:")
+        async with AsyncAmplitude("key", base_url=url, ssl_context=trusted, max_retries=0) as amplitude:
+            for _ in range(3):
+                assert (await amplitude.track(EVENT))["events_ingested"] == 1
+    assert server.accepted == 3
 
 
 @pytest.mark.anyio

@@ -4,22 +4,21 @@ On asyncio this is a protocol of its own. What stands between the event loop and
 of the loop and four system calls: a checkpoint before each write, and reading that is switched off between answers. Read all the
 time, a line also knows at once that the server has closed it.
 
-On trio it is the stream of the HTTP library's own network backend, whose four methods are those of :class:`AsyncioLine`.
+On trio it is the stream of the HTTP library's own network backend, whose four methods are those of :class:`AsyncioLine`. Over TLS
+it is asked once more whether there is anything to read.
 """
 
 from __future__ import annotations
 
 import asyncio
 import select
-from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+import ssl
+from typing import Any, Final, Protocol, cast
 
 import anyio
 
 from amplitude_async._io.tasks import on_trio
 from amplitude_async._io.transport.closing import CLOSE_SECONDS, quietly
-
-if TYPE_CHECKING:
-    import ssl
 
 __all__ = ["Line", "connect"]
 
@@ -85,16 +84,36 @@ async def connect(core: Any, host: str, port: int, tls: ssl.SSLContext | None, s
 async def _connect_on_trio(core: Any, host: str, port: int, tls: ssl.SSLContext | None, seconds: float) -> Line:  # noqa: ANN401 - see connect
     end = anyio.current_time() + seconds
     stream = await core.TrioBackend().connect_tcp(host, port, timeout=seconds)
-    if tls is not None:
-        try:
-            secured = await stream.start_tls(tls, host, timeout=max(end - anyio.current_time(), 0))
-        except BaseException:
-            # The HTTP library does so after an error, but leaves what was cancelled to the garbage collector.
-            with anyio.move_on_after(CLOSE_SECONDS, shield=True):
-                await quietly(stream.aclose)
-            raise
-        stream = secured
-    return cast("Line", stream)
+    if tls is None:
+        return cast("Line", stream)
+    try:
+        return TrioTlsLine(await stream.start_tls(tls, host, timeout=max(end - anyio.current_time(), 0)))
+    except BaseException:
+        # The HTTP library does so after an error, but leaves what was cancelled to the garbage collector.
+        with anyio.move_on_after(CLOSE_SECONDS, shield=True):
+            await quietly(stream.aclose)
+        raise
+
+
+class TrioTlsLine:
+    """A line on trio that speaks TLS: the HTTP library's stream, but for what is to be read.
+
+    Its stream looks at the socket alone. What came in one piece with the last answer is in the memory of TLS by then.
+
+    Args:
+        stream: The HTTP library's stream.
+    """
+
+    def __init__(self, stream: Any) -> None:  # noqa: ANN401 - the HTTP library's own type
+        self.read, self.write, self.aclose = stream.read, stream.write, stream.aclose
+        self._stream = stream
+
+    def get_extra_info(self, info: str) -> Any:  # noqa: ANN401 - see Line
+        """``"is_readable"``: whether anything came that nobody asked for, or the end. Else what the HTTP library knows."""
+        known = self._stream.get_extra_info(info)
+        if info != "is_readable":
+            return known
+        return known or _has_records(self._stream.get_extra_info("ssl_object"))
 
 
 class AsyncioLine(asyncio.Protocol):
@@ -260,6 +279,17 @@ async def _within(waiter: asyncio.Future[bool], seconds: float | None) -> bool:
     finally:
         if timer is not None:
             timer.cancel()
+
+
+def _has_records(tls: ssl.SSLObject) -> bool:
+    """Whether TLS has anything for us, or an end, or an error. It may be taken: nobody asked for it, so its line is not used again."""
+    try:
+        tls.read(1)
+    except ssl.SSLWantReadError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _is_readable(socket: Any) -> bool:  # noqa: ANN401 - asyncio's view of a socket
