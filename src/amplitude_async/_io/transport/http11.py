@@ -67,8 +67,8 @@ def connection_class(http: Any, core: Any, h11: Any, doors: Doors) -> Any:  # no
     wanted_data, message_end, data_kind = h11.NEED_DATA, h11.EndOfMessage, h11.Data
     done = h11.DONE
 
-    def translated(error: Exception) -> Exception | None:
-        """Return an error of what is below as the HTTP library's error of the same name; ``None`` for others, as a resolver's."""
+    def translated(error: BaseException) -> Exception | None:
+        """Return an error of what is below as the HTTP library's of the same name; ``None`` for others, as a resolver's or a cancellation."""
         for kind in type(error).__mro__:
             own = getattr(http, kind.__name__, None)
             if isinstance(own, type) and issubclass(own, http.TransportError):
@@ -121,32 +121,40 @@ def connection_class(http: Any, core: Any, h11: Any, doors: Doors) -> Any:  # no
             timeouts = request.extensions.get("timeout", {})
             if self._line is not None and self._is_stale(self._line):
                 await self._drop()
+            event = await self._or_drop(self._begun(request, timeouts))
+            return http.Response(
+                event.status_code,
+                headers=event.headers.raw_items(),
+                stream=Answer(self, timeouts.get("read")),
+                extensions={
+                    "http_version": b"HTTP/" + event.http_version,
+                    "reason_phrase": event.reason,
+                    "network_stream": self._line,
+                },
+            )
+
+        async def _or_drop(self, step: Awaitable[Any]) -> Any:  # noqa: ANN401 - whatever the step gives
+            """Take a step; if it fails or is cancelled the line goes, and the error becomes the HTTP library's own."""
             try:
-                line = self._line
-                if line is None:
-                    line = self._line = await self._connect(timeouts.get("connect"))
-                    self._state = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_BYTES)
-                await self._send(line, request, timeouts.get("write"))
-                seconds = timeouts.get("read")
-                while True:
-                    event = await self._next_event(seconds)
-                    if type(event) is h11.Response:
-                        break
-            except Exception as error:
+                return await step
+            except BaseException as error:
                 await self._drop()
                 own = translated(error)
                 if own is None:
                     raise
                 raise own from error
-            except BaseException:
-                await self._drop()
-                raise
-            return http.Response(
-                event.status_code,
-                headers=event.headers.raw_items(),
-                stream=Answer(self, seconds),
-                extensions={"http_version": b"HTTP/" + event.http_version, "reason_phrase": event.reason, "network_stream": line},
-            )
+
+        async def _begun(self, request: Any, timeouts: dict[str, float]) -> Any:  # noqa: ANN401 - an event of h11
+            """Send a request and wait for the head of its answer."""
+            line = self._line
+            if line is None:
+                line = self._line = await self._connect(timeouts.get("connect"))
+                self._state = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_BYTES)
+            await self._send(line, request, timeouts.get("write"))
+            while True:
+                event = await self._next_event(timeouts.get("read"))
+                if type(event) is h11.Response:
+                    return event
 
         def _is_stale(self, line: Line) -> bool:
             return time.monotonic() - self._idle_since > self._seconds_idle or bool(line.get_extra_info("is_readable"))
@@ -183,17 +191,7 @@ def connection_class(http: Any, core: Any, h11: Any, doors: Doors) -> Any:  # no
 
         async def next_event(self, seconds: float | None) -> Any:  # noqa: ANN401 - an event of h11
             """Wait for what comes next of an answer's body."""
-            try:
-                return await self._next_event(seconds)
-            except Exception as error:
-                await self._drop()
-                own = translated(error)
-                if own is None:
-                    raise
-                raise own from error
-            except BaseException:
-                await self._drop()
-                raise
+            return await self._or_drop(self._next_event(seconds))
 
         async def answered(self) -> None:
             """Note that nobody wants more of the answer."""
