@@ -24,8 +24,11 @@ import trio.testing
 import trustme
 
 from amplitude_async import AsyncAmplitude, Backoff, ClosedError, RequestTimeoutError, Timeout, TransportError, UnexpectedResponseError
+from amplitude_async._io.transport import lines
 from amplitude_async._io.transport.http11 import Doors
 from amplitude_async._io.transport.lines import connect
+from amplitude_async._protocol.bodies import Content
+from amplitude_async._protocol.call import Call, read_text
 
 sys.path.insert(0, str(Path(__file__).parent))
 from scripted import OK, Connection, ScriptedServer, good, response, ruled, taken
@@ -270,6 +273,73 @@ async def test_what_nobody_asked_for_over_tls_is_never_taken_for_an_answer() -> 
             for _ in range(3):
                 assert (await amplitude.track(EVENT))["events_ingested"] == 1
     assert server.accepted == 3
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("is_tls", [False, True], ids=["over TCP", "over TLS"])
+async def test_a_request_of_which_no_byte_left_is_said_once_more(
+    is_tls: bool, anyio_backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also one that may not be repeated: the server resets the line after the look at it and before the first byte."""
+    trusted, server_side = tls_contexts()
+    looked, has_reset = threading.Event(), threading.Event()
+
+    def step(connection: Connection) -> None:
+        if is_tls:
+            connection.sock = server_side.wrap_socket(connection.sock, server_side=True)
+        with connection.sock:
+            connection.read_request()
+            connection.send(response(200, b"first"))
+            looked.wait(20)
+            connection.reset()
+            has_reset.set()
+
+    def second(connection: Connection) -> None:
+        if is_tls:
+            connection.sock = server_side.wrap_socket(connection.sock, server_side=True)
+        with connection.sock:
+            connection.read_request()
+            connection.send(response(200, b"second", "Connection: close"))
+
+    look = lines._is_readable
+
+    def look_and_reset(sock: Any) -> bool:
+        seen = look(sock)
+        looked.set()
+        assert has_reset.wait(10)
+        return seen
+
+    monkeypatch.setattr(lines, "_is_readable", look_and_reset)
+    call = Call("lookup_tables", "query", "POST", "/x", "project", read_text, repeatable=False, body=Content(b"body"))
+    server = ScriptedServer(step, second)
+    with server:
+        url = server.url.replace("http:", "https:") if is_tls else server.url
+        async with AsyncAmplitude("key", secret_key="secret", base_url=url, ssl_context=trusted, max_retries=0) as amplitude:
+            assert await amplitude._caller.run(call) == "first"
+            assert await amplitude._caller.run(call) == "second"
+    assert len(server.requests) == 2
+
+
+@pytest.mark.anyio
+async def test_a_request_of_which_a_byte_may_have_left_is_not_said_once_more() -> None:
+    """The server resets a line that it answered on before as soon as anything comes, and may have read it."""
+
+    def step(connection: Connection) -> None:
+        connection.read_request()
+        connection.send(response(200, b"first"))
+        connection.sock.recv(1)
+        connection.reset()
+
+    call = Call("lookup_tables", "query", "POST", "/x", "project", read_text, repeatable=False, body=Content(b"x" * 200_000))
+    server = ScriptedServer(step)
+    with server:
+        async with AsyncAmplitude("key", secret_key="secret", base_url=server.url, max_retries=0) as amplitude:
+            assert await amplitude._caller.run(call) == "first"
+            with pytest.raises(TransportError) as broken:
+                await amplitude._caller.run(call)
+    assert broken.value.outcome == "unknown"
+    assert server.accepted == 1
 
 
 @pytest.mark.anyio

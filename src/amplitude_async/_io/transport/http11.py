@@ -68,7 +68,7 @@ def connection_class(http: Any, core: Any, h11: Any, doors: Doors) -> Any:  # no
     done = h11.DONE
 
     def translated(error: BaseException) -> Exception | None:
-        """Return an error of what is below as the HTTP library's of the same name; ``None`` for others, as a resolver's or a cancellation."""
+        """Return an error of what is below as the HTTP library's of that name; ``None`` for others, as a resolver's, or a cancel."""
         for kind in type(error).__mro__:
             own = getattr(http, kind.__name__, None)
             if isinstance(own, type) and issubclass(own, http.TransportError):
@@ -144,7 +144,7 @@ def connection_class(http: Any, core: Any, h11: Any, doors: Doors) -> Any:  # no
                     raise
                 raise own from error
 
-        async def _begun(self, request: Any, timeouts: dict[str, float]) -> Any:  # noqa: ANN401 - an event of h11
+        async def _begun(self, request: Any, timeouts: Any) -> Any:  # noqa: ANN401 - an event of h11
             """Send a request and wait for the head of its answer."""
             line = self._line
             if line is None:
@@ -163,6 +163,7 @@ def connection_class(http: Any, core: Any, h11: Any, doors: Doors) -> Any:  # no
             send = self._state.send
             url = request.url
             unsent = send(h11.Request(method=request.method, target=url.raw_path, headers=request.headers.raw))
+            has_begun = False
             try:
                 async for chunk in request.stream:
                     piece = send(data_kind(data=chunk))
@@ -170,11 +171,15 @@ def connection_class(http: Any, core: Any, h11: Any, doors: Doors) -> Any:  # no
                         piece = unsent + piece
                     elif unsent:
                         await line.write(unsent, seconds)
+                        has_begun = True
                     unsent = b""
                     await line.write(piece, seconds)
+                    has_begun = True
                 unsent += send(message_end())
                 if unsent:
                     await line.write(unsent, seconds)
+            except core.ConnectionNotAvailable:
+                request.stream.has_started = has_begun
             except core.WriteError:
                 # The server may have answered before it closed, and that says more.
                 return

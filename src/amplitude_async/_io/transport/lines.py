@@ -37,7 +37,10 @@ class Line(Protocol):
         """Wait for bytes; ``b""`` at the end of the line."""
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109 - as above
-        """Send bytes; back when the system has taken them."""
+        """Send bytes; back when the system has taken them.
+
+        Where it is known that it took none of them, that is a ``ConnectionNotAvailable``, not a ``WriteError``. On trio nobody knows.
+        """
 
     async def aclose(self) -> None:
         """Close the line at once."""
@@ -127,6 +130,8 @@ class AsyncioLine(asyncio.Protocol):
         self.loop = asyncio.get_running_loop()
         self._core = core
         self._transport: asyncio.Transport | None = None
+        self._socket: asyncio.Transport | None = None
+        """What is under TLS; the same where none is spoken."""
         self._unread = bytearray()
         self._is_over = self._is_lost = self._is_held = self._is_full = self._is_tls = False
         self._error: Exception | None = None
@@ -141,6 +146,7 @@ class AsyncioLine(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
+        self._socket = cast("asyncio.Transport", transport)
         self._take_up(cast("asyncio.Transport", transport))
 
     def data_received(self, data: bytes) -> None:
@@ -209,13 +215,18 @@ class AsyncioLine(asyncio.Protocol):
         """Send bytes; back when the system has taken them."""
         transport = self._required()
         if self._is_lost or transport.is_closing():
-            raise self._core.WriteError(str(self._error or "the connection is closed")) from self._error
+            raise self._core.ConnectionNotAvailable(str(self._error or "the connection is closed")) from self._error
+        last = b""
         if self._is_tls and len(buffer) > UNWATCHED_BYTES:
             # asyncio's TLS hands all that it is given to the transport below and calls itself empty. It is "full" when more comes
             # before the system has taken that.
-            transport.write(memoryview(buffer)[:-1])
-            buffer = buffer[-1:]
-        transport.write(buffer)
+            last = buffer[-1:]
+        transport.write(memoryview(buffer)[:-1] if last else buffer)
+        if self._has_refused():
+            message = "the connection was closed before anything was sent"
+            raise self._core.ConnectionNotAvailable(message)
+        if last:
+            transport.write(last)
         if not self._is_full:
             return
         self._writer = self.loop.create_future()
@@ -227,6 +238,12 @@ class AsyncioLine(asyncio.Protocol):
             raise self._core.WriteTimeout
         if self._is_lost:
             raise self._core.WriteError(str(self._error or "the connection was closed")) from self._error
+
+    def _has_refused(self) -> bool:
+        """Whether the system refused the first byte of what was just written, while nothing waited: asyncio closes at once then."""
+        below = self._socket
+        # Other loops may say the same of what they have sent in part.
+        return below is not None and below.is_closing() and isinstance(self.loop, asyncio.BaseEventLoop)
 
     def abort(self) -> None:
         """Close the line, and forget what was not sent."""
