@@ -24,11 +24,13 @@ import trio.testing
 import trustme
 
 from amplitude_async import AsyncAmplitude, Backoff, ClosedError, RequestTimeoutError, Timeout, TransportError, UnexpectedResponseError
-from amplitude_async._io.transport import lines
+from amplitude_async._io.transport import door, lines
 from amplitude_async._io.transport.http11 import Doors
 from amplitude_async._io.transport.lines import connect
+from amplitude_async._io.transport.wire import Wire
 from amplitude_async._protocol.bodies import Content
 from amplitude_async._protocol.call import Call, read_text
+from amplitude_async._protocol.verdict import Failure
 
 sys.path.insert(0, str(Path(__file__).parent))
 from scripted import OK, Connection, ScriptedServer, good, response, ruled, taken
@@ -466,3 +468,132 @@ async def test_closing_ends_what_a_silent_server_holds(is_large: bool) -> None:
                 await amplitude._caller.connection.aclose(0.05)
         assert len(ended) == 1
     assert len(server.requests) <= 2
+
+
+class Held:
+    """A line that is opened, or closed, only when the test says so."""
+
+    def __init__(self) -> None:
+        self.at_it, self.go = anyio.Event(), anyio.Event()
+
+    async def hold(self) -> None:
+        self.at_it.set()
+        await self.go.wait()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("is_warm", [False, True], ids=["the first line is opened", "a stale line is closed"])
+async def test_closing_while_a_line_is_opened_leaves_none(is_warm: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The line that comes of it is closed at once, and nothing is sent over it."""
+    held = Held()
+    is_idle, has_said, ended = threading.Event(), threading.Event(), threading.Event()
+
+    class HeldLine:
+        def __init__(self, line: Any) -> None:
+            self.line = line
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.line, name)
+
+        async def aclose(self) -> None:
+            await held.hold()
+            await self.line.aclose()
+
+    async def connected(*arguments: Any) -> Any:
+        line: Any = await connect(*arguments)
+        if not is_warm:
+            await held.hold()
+        return HeldLine(line) if is_warm and not server.requests else line
+
+    def warm(connection: Connection) -> None:
+        connection.read_request()
+        connection.send(response())
+        is_idle.wait(20)
+        connection.send(response(408))
+        has_said.set()
+        connection.read_request()
+
+    def last(connection: Connection) -> None:
+        if not connection.read_request():
+            ended.set()
+        connection.server.stopped.wait(20)
+
+    monkeypatch.setattr(door, "connect", connected)
+    server = ScriptedServer(warm if is_warm else last)
+    with server:
+        amplitude = AsyncAmplitude("key", base_url=server.url, share_requests=False, max_retries=0)
+        if is_warm:
+            await amplitude.track(EVENT)
+            is_idle.set()
+            assert has_said.wait(10)
+        slots = amplitude._caller.connection.enter()[0]._client._direct
+        refused: list[TransportError] = []
+
+        async def call() -> None:
+            try:
+                await amplitude.track(EVENT)
+            except TransportError as error:
+                refused.append(error)
+
+        with anyio.fail_after(10):
+            async with anyio.create_task_group() as group:
+                group.start_soon(call)
+                await held.at_it.wait()
+                group.start_soon(amplitude._caller.connection.aclose, 0.05)
+                while not slots._is_closed:
+                    await anyio.sleep(0.005)
+                held.go.set()
+            # Nor is one opened where it was about to be.
+            assert server.accepted == 1
+            assert is_warm or await anyio.to_thread.run_sync(ended.wait, 10)
+    assert [error.outcome for error in refused] == ["not_sent"]
+    assert len(server.requests) == is_warm
+
+
+@pytest.mark.anyio
+async def test_no_line_is_opened_after_closing() -> None:
+    """What would send after the end fails as a request that was not sent."""
+    server = ScriptedServer(good)
+    with server:
+        amplitude = AsyncAmplitude("key", base_url=server.url, max_retries=0)
+        transport, _ = amplitude._caller.connection.enter()
+        await amplitude.aclose()
+        wire = Wire("GET", server.url, {}, b"", {"connect": 1.0}, 100, is_repeatable=True)
+        failure = await transport.exchange(wire, 5)
+    assert isinstance(failure, Failure)
+    assert not failure.is_sent
+    assert server.accepted == 0
+
+
+@pytest.mark.anyio
+async def test_closing_within_an_answer_is_an_error_of_the_line_and_not_its_end() -> None:
+    """An answer that goes on until the line ends is not whole because the line was closed from here."""
+
+    def step(connection: Connection) -> None:
+        connection.read_request()
+        connection.send(b"HTTP/1.1 200 OK\r\n\r\nhalf of it")
+        connection.server.stopped.wait(20)
+
+    server = ScriptedServer(step)
+    with server:
+        amplitude = AsyncAmplitude("key", base_url=server.url)
+        transport, _ = amplitude._caller.connection.enter()
+        client = transport._client
+        response_ = await client.send(
+            httpx.Request("GET", server.url, extensions={"timeout": {"connect": 5.0, "read": 10.0}}), stream=True
+        )
+        chunks = response_.aiter_raw()
+        assert await anext(chunks) == b"half of it"
+
+        async def close() -> None:
+            await anyio.sleep(0.01)
+            await amplitude.aclose()
+
+        with anyio.fail_after(5):
+            async with anyio.create_task_group() as group:
+                group.start_soon(close)
+                with pytest.raises(httpx.ReadError):
+                    await anext(chunks)
+            with pytest.raises(httpx.ReadError):
+                await response_.stream._inner.__anext__()
+        await response_.aclose()

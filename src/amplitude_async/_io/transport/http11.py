@@ -110,11 +110,12 @@ def connection_class(http: Any, core: Any, h11: Any, doors: Doors) -> Any:  # no
             self._stand_in: Any = None
             self._line: Line | None = None
             self._state: Any = None
-            self._read_seconds: float | None = None
+            self._is_closed = False
             self._idle_since = 0.0
 
         async def handle_async_request(self, request: Any) -> Any:  # noqa: ANN401 - the HTTP library's own types
             if doors.are_replaced():
+                self._check_open()
                 if self._stand_in is None:
                     self._stand_in = self._replaced()
                 return await self._stand_in.handle_async_request(request)
@@ -148,7 +149,10 @@ def connection_class(http: Any, core: Any, h11: Any, doors: Doors) -> Any:  # no
             """Send a request and wait for the head of its answer."""
             line = self._line
             if line is None:
+                self._check_open()
                 line = self._line = await self._connect(timeouts.get("connect"))
+                # Closing meanwhile has found nothing that it could close.
+                self._check_open()
                 self._state = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_BYTES)
             await self._send(line, request, timeouts.get("write"))
             while True:
@@ -187,7 +191,10 @@ def connection_class(http: Any, core: Any, h11: Any, doors: Doors) -> Any:  # no
         async def _next_event(self, seconds: float | None) -> Any:  # noqa: ANN401 - an event of h11
             state = self._state
             while (event := state.next_event()) is wanted_data:
-                data = await self._line.read(READ_BYTES, seconds)  # type: ignore[union-attr]  # set while a request is out
+                if self._line is None:
+                    message = "The client was closed."
+                    raise http.ReadError(message)
+                data = await self._line.read(READ_BYTES, seconds)
                 if not data and state.their_state is h11.SEND_RESPONSE:
                     message = "Server disconnected without sending a response."
                     raise http.RemoteProtocolError(message)
@@ -216,7 +223,13 @@ def connection_class(http: Any, core: Any, h11: Any, doors: Doors) -> Any:  # no
                 with anyio.move_on_after(CLOSE_SECONDS, shield=True):
                     await quietly(line.aclose)
 
+        def _check_open(self) -> None:
+            if self._is_closed:
+                message = "The client is closed."
+                raise http.ConnectError(message)
+
         async def aclose(self) -> None:
+            self._is_closed = True
             await self._drop()
             if self._stand_in is not None:
                 await self._stand_in.aclose()

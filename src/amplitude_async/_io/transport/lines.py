@@ -246,7 +246,8 @@ class AsyncioLine(asyncio.Protocol):
         return below is not None and below.is_closing() and isinstance(self.loop, asyncio.BaseEventLoop)
 
     def abort(self) -> None:
-        """Close the line, and forget what was not sent."""
+        """Close the line, and forget what was not sent. Who reads from it must not take that for the end of what the server says."""
+        self._error = self._error or ConnectionAbortedError("the connection was closed here")
         self._is_over = True
         if self._transport is not None:
             self._transport.abort()

@@ -9,7 +9,7 @@ import anyio
 from amplitude_async._io.transport.closing import CLOSE_SECONDS, quietly
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from amplitude_async._io.transport.http11 import Doors
 
@@ -32,7 +32,7 @@ def slot_transport(module: Any) -> Any:  # noqa: ANN401, C901 - two small classe
     """Make the transport class: many pools of one connection instead of one pool of many."""
 
     class SlotStream(module.AsyncByteStream):  # type: ignore[misc]  # the base is only known at run time
-        def __init__(self, inner: Any, done: Callable[[], None]) -> None:  # noqa: ANN401 - as above
+        def __init__(self, inner: Any, done: Callable[[], Awaitable[None]]) -> None:  # noqa: ANN401 - as above
             self._inner = inner
             self._done = done
 
@@ -44,7 +44,7 @@ def slot_transport(module: Any) -> Any:  # noqa: ANN401, C901 - two small classe
             try:
                 await self._inner.aclose()
             finally:
-                self._done()
+                await self._done()
 
     class SlotTransport(module.AsyncBaseTransport):  # type: ignore[misc]  # as above
         def __init__(self, connect: Callable[[str], Any], size: int) -> None:
@@ -74,6 +74,9 @@ def slot_transport(module: Any) -> Any:  # noqa: ANN401, C901 - two small classe
                 await quietly(slot.transport.aclose)
 
         async def handle_async_request(self, request: Any) -> Any:  # noqa: ANN401 - the HTTP library's own types
+            if self._is_closed:
+                message = "The client is closed."
+                raise module.ConnectError(message)
             url = request.url
             origin = f"{url.scheme}://{url.netloc.decode('ascii')}"
             slot, victim = self._take(origin)
@@ -90,8 +93,11 @@ def slot_transport(module: Any) -> Any:  # noqa: ANN401, C901 - two small classe
                 await self._discard(slot)
                 raise
 
-            def done() -> None:
-                if slot in self._slots and not any(slot is idle for idle in self._idle.get(origin, ())):
+            async def done() -> None:
+                if slot not in self._slots:
+                    # Closing meanwhile may have come too early for what it has opened.
+                    await self._discard(slot)
+                elif not any(slot is idle for idle in self._idle.get(origin, ())):
                     slot.is_warm = True
                     self._idle.setdefault(origin, []).append(slot)
 
