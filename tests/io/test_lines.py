@@ -413,10 +413,93 @@ async def test_whoever_replaces_a_function_of_httpx_sees_the_requests(place: str
     assert seen == ["/2/httpapi"]
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "place",
+    [
+        pytest.param((httpx.AsyncClient, "send"), id="Sentry and New Relic"),
+        pytest.param((httpx.AsyncClient, "_send_single_request"), id="Datadog and older vcrpy"),
+        pytest.param((httpx.AsyncClient, "_transport_for_url"), id="respx over httpx"),
+        pytest.param((httpx.AsyncHTTPTransport, "handle_async_request"), id="OpenTelemetry, pytest-httpx and vcrpy"),
+        pytest.param((httpcore.AsyncConnectionPool, "handle_async_request"), id="respx and vcrpy over httpcore"),
+        pytest.param((httpcore.AsyncHTTPConnection, "handle_async_request"), id="Elastic APM"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["function", "wrapper"])
+async def test_who_replaces_a_function_under_a_client_in_use_sees_each_request(
+    place: tuple[type, str], kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A function of one's own, and a wrapper as of the package wrapt, which says that it equals what it wraps; until it goes again."""
+    own = getattr(*place)
+    seen: list[object] = []
+
+    def call(*arguments: Any, **options: Any) -> Any:
+        seen.append(arguments)
+        return own(*arguments, **options)
+
+    class Wrapper:
+        __hash__ = None  # type: ignore[assignment]  # as in wrapt, it is that of what is wrapped
+
+        def __get__(self, instance: Any, owner: Any) -> Any:
+            return self if instance is None else lambda *arguments, **options: call(instance, *arguments, **options)
+
+        def __eq__(self, other: object) -> bool:
+            return bool(own == other)
+
+    server = ScriptedServer(good)
+    with server:
+        async with AsyncAmplitude("key", base_url=server.url) as amplitude:
+            await amplitude.track(EVENT)
+            with monkeypatch.context() as patched:
+                patched.setattr(*place, call if kind == "function" else Wrapper())
+                for count in (1, 2):
+                    await amplitude.track(EVENT)
+                    assert len(seen) == count
+            await amplitude.track(EVENT)
+    assert len(seen) == 2
+    assert len(server.sink) == 4
+
+
+@pytest.mark.anyio
+async def test_who_keeps_tests_from_the_network_keeps_new_lines_from_it(anyio_backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By replacing what httpcore connects with."""
+
+    async def connect_tcp(*_: object, **_options: object) -> object:
+        message = "no network here"
+        raise httpcore.ConnectError(message)
+
+    monkeypatch.setattr(httpcore.TrioBackend if anyio_backend == "trio" else httpcore.AnyIOBackend, "connect_tcp", connect_tcp)
+    server = ScriptedServer(good)
+    with server:
+        async with AsyncAmplitude("key", base_url=server.url, max_retries=0) as amplitude:
+            with pytest.raises(TransportError, match="no network here"):
+                await amplitude.track(EVENT)
+    assert server.accepted == 0
+
+
+@pytest.mark.anyio
+async def test_a_transport_of_another_class_in_the_place_of_that_of_httpx_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever replaces the whole class before the client is built sees its requests."""
+    seen: list[str] = []
+
+    class Fake(httpx.AsyncBaseTransport):
+        def __init__(self, **_: object) -> None:
+            pass
+
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            seen.append(request.url.path)
+            return answered(request)
+
+    monkeypatch.setattr(httpx, "AsyncHTTPTransport", Fake)
+    async with AsyncAmplitude("key") as amplitude:
+        assert (await amplitude.track(EVENT))["server_upload_time"] == 77
+    assert seen == ["/2/httpapi"]
+
+
 def test_doors_tell_their_own_functions_from_others(monkeypatch: pytest.MonkeyPatch) -> None:
     """Functions of the library itself are in place, another's is not, also one that wears the library's name; what is not there is."""
     place = (httpcore.AsyncConnectionPool, "handle_async_request")
-    doors = Doors((place, (httpcore.AsyncConnectionPool, "no_such_function")))
+    doors = Doors((httpcore, "AsyncConnectionPool", "handle_async_request"), (httpcore, "AsyncConnectionPool", "no_such_function"))
     assert not doors.are_replaced()
     own = httpcore.AsyncConnectionPool.handle_async_request
 

@@ -1,8 +1,7 @@
 """HTTP/1.1 over one line, by h11: one request after another, and nothing between a request and its line.
 
 The HTTP library's own way from a request to the same h11 goes through a pool, a connection, four locks and five traces, and each lock
-is a turn of the event loop. It is still taken where somebody has put themselves in its place: a mock of a test,
-a tracer.
+is a turn of the event loop. It is still taken where somebody has put themselves in its place: a mock of a test, a recorder, a tracer.
 """
 
 from __future__ import annotations
@@ -33,37 +32,51 @@ class Doors:
     """Whether the HTTP library's own functions are still in their places.
 
     Args:
-        places: Classes and the names of their functions.
+        places: Modules, the names of their classes, and of functions of those.
     """
 
-    def __init__(self, places: tuple[tuple[type, str], ...]) -> None:
-        self._places = places
-        self._known: tuple[object, ...] = ()
+    def __init__(self, *places: tuple[Any, str, str]) -> None:
+        self._places = [(getattr(module, kind), name, module.__name__) for module, kind, name in places]
+        self._known: list[tuple[type, str, object]] = [(kind, name, self) for kind, name, _ in self._places]
 
     def are_replaced(self) -> bool:
         """Say whether somebody has taken the place of one of them."""
-        found = tuple([getattr(holder, name, None) for holder, name in self._places])
-        if found == self._known:
-            return False
-        for (holder, _), function in zip(self._places, found, strict=True):
-            if function is None:
-                continue
-            package = holder.__module__.partition(".")[0]
-            if type(function) is not FunctionType or function.__globals__.get("__name__", "").partition(".")[0] != package:
-                return True
-        self._known = found
+        for kind, name, function in self._known:
+            # Not by equality: the wrappers that tracers put there say that they equal what they wrap.
+            if getattr(kind, name, None) is not function:
+                return not self._get_to_know()
         return False
 
+    def _get_to_know(self) -> bool:
+        """Look at what is there now; say whether all of it is the HTTP library's own."""
+        found = [(kind, name, getattr(kind, name, None)) for kind, name, _ in self._places]
+        for (kind, _, package), (_, _, function) in zip(self._places, found, strict=True):
+            is_own = function is None or (type(function) is FunctionType and _is_of(function.__globals__.get("__name__"), package))
+            if not is_own or not _is_of(kind.__module__, package):
+                return False
+        self._known = found
+        return True
 
-def connection_class(http: Any, core: Any, h11: Any, doors: Doors) -> Any:  # noqa: ANN401, C901 - modules, and classes made for them
+
+def _is_of(module: object, package: str) -> bool:
+    return str(module).partition(".")[0] == package
+
+
+def connection_class(http: Any, core: Any, h11: Any) -> Any:  # noqa: ANN401, C901 - modules, and classes made for them
     """Make the class of connections: a transport of the HTTP library's that has one line.
 
     Args:
         http: The HTTP library.
         core: What is under it, whose errors a line raises.
         h11: What writes requests and reads answers.
-        doors: Whether the HTTP library itself is to be gone through.
     """
+    doors = Doors(
+        (http, "AsyncHTTPTransport", "handle_async_request"),
+        (core, "AsyncConnectionPool", "handle_async_request"),
+        (core, "AsyncHTTPConnection", "handle_async_request"),
+    )
+    gates = Doors((core, "AnyIOBackend", "connect_tcp"))
+    """As people replace it who let no test reach the network; on trio it is the HTTP library that connects."""
     wanted_data, message_end, data_kind = h11.NEED_DATA, h11.EndOfMessage, h11.Data
     done = h11.DONE
 
@@ -114,7 +127,7 @@ def connection_class(http: Any, core: Any, h11: Any, doors: Doors) -> Any:  # no
             self._idle_since = 0.0
 
         async def handle_async_request(self, request: Any) -> Any:  # noqa: ANN401 - the HTTP library's own types
-            if doors.are_replaced():
+            if doors.are_replaced() or (self._line is None and gates.are_replaced()):
                 self._check_open()
                 if self._stand_in is None:
                     self._stand_in = self._replaced()

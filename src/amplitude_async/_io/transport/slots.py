@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from amplitude_async._io.transport.closing import CLOSE_SECONDS, quietly
+from amplitude_async._io.transport.http11 import Doors
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
-
-    from amplitude_async._io.transport.http11 import Doors
 
 __all__ = ["direct_client", "slot_transport"]
 
@@ -139,12 +138,17 @@ def slot_transport(module: Any) -> Any:  # noqa: ANN401, C901 - two small classe
     return SlotTransport
 
 
-def direct_client(module: Any, doors: Doors) -> Any:  # noqa: ANN401 - a class made for the HTTP library at hand
+def direct_client(module: Any) -> Any:  # noqa: ANN401 - a class made for the HTTP library at hand
     """Make the class of the client that is built here: it hands a request to its transport, and that is all.
 
     No cookie is taken or given, no redirect followed, no credential added and no address logged, because the code that would do so
     is not on the way. That code is also a quarter of the CPU of a request.
     """
+    doors = Doors(
+        (module, "AsyncClient", "send"),
+        (module, "AsyncClient", "_send_single_request"),
+        (module, "AsyncClient", "_transport_for_url"),
+    )
 
     class DirectClient(module.AsyncClient):  # type: ignore[misc]  # the base is only known at run time
         def __init__(self, transport: Any) -> None:  # noqa: ANN401 - the HTTP library's own types
@@ -153,7 +157,7 @@ def direct_client(module: Any, doors: Doors) -> Any:  # noqa: ANN401 - a class m
 
         async def send(self, request: Any, *, stream: bool = False, **_: object) -> Any:  # noqa: ANN401 - as above
             if doors.are_replaced():
-                # A mock or a tracer has taken the HTTP library's place, and is to see the request.
+                # A mock, a recorder or a tracer has taken the HTTP library's place, and is to see the request.
                 return await super().send(request, stream=stream, follow_redirects=False)
             response = await self._direct.handle_async_request(request)
             response.request = request
