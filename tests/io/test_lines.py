@@ -27,6 +27,7 @@ from amplitude_async import AsyncAmplitude, Backoff, ClosedError, RequestTimeout
 from amplitude_async._io.transport import door, lines
 from amplitude_async._io.transport.http11 import Doors
 from amplitude_async._io.transport.lines import connect
+from amplitude_async._io.transport.slots import slot_transport
 from amplitude_async._io.transport.wire import Wire
 from amplitude_async._protocol.bodies import Content
 from amplitude_async._protocol.call import Call, read_text
@@ -631,6 +632,26 @@ async def test_closing_while_a_line_is_opened_leaves_none(is_warm: bool, monkeyp
             assert is_warm or await anyio.to_thread.run_sync(ended.wait, 10)
     assert [error.outcome for error in refused] == ["not_sent"]
     assert len(server.requests) == is_warm
+
+
+@pytest.mark.anyio
+async def test_a_slot_whose_answer_ends_after_closing_is_closed_then() -> None:
+    """The HTTP library's own transports, as behind a proxy, may have opened a connection after they were closed."""
+    closings: list[bool] = []
+
+    class Proxied(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            return httpx.Response(200, stream=httpx.ByteStream(OK))
+
+        async def aclose(self) -> None:
+            closings.append(True)
+
+    transport = slot_transport(httpx)(lambda _: Proxied(), 1)
+    response_ = await transport.handle_async_request(httpx.Request("GET", "http://127.0.0.1/"))
+    await transport.aclose()
+    assert len(closings) == 1
+    await response_.aclose()
+    assert len(closings) == 2
 
 
 @pytest.mark.anyio
