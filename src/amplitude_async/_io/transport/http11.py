@@ -127,14 +127,14 @@ def connection_class(http: Any, core: Any, h11: Any) -> Any:  # noqa: ANN401, C9
             self._idle_since = 0.0
 
         async def handle_async_request(self, request: Any) -> Any:  # noqa: ANN401 - the HTTP library's own types
+            if self._line is not None and self._is_stale(self._line):
+                await self._drop()
             if doors.are_replaced() or (self._line is None and gates.are_replaced()):
                 self._check_open()
                 if self._stand_in is None:
                     self._stand_in = self._replaced()
                 return await self._stand_in.handle_async_request(request)
             timeouts = request.extensions.get("timeout", {})
-            if self._line is not None and self._is_stale(self._line):
-                await self._drop()
             event = await self._or_drop(self._begun(request, timeouts))
             return http.Response(
                 event.status_code,
@@ -196,6 +196,7 @@ def connection_class(http: Any, core: Any, h11: Any) -> Any:  # noqa: ANN401, C9
                 if unsent:
                     await line.write(unsent, seconds)
             except core.ConnectionNotAvailable:
+                # So nobody can have seen the body, unless something went out before.
                 request.stream.has_started = has_begun
             except core.WriteError:
                 # The server may have answered before it closed, and that says more.
