@@ -156,6 +156,10 @@ class ScriptedServer:
         self._start(self._accept)
         return self
 
+    def take_in_little(self) -> None:
+        """Let the system keep little of what the steps have not read; before any connection."""
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+
     def _start(self, target: Callable[[], None]) -> None:
         thread = threading.Thread(target=target, daemon=True)
         self._threads.append(thread)

@@ -12,7 +12,7 @@ from sniffio import current_async_library
 from amplitude_async._io.transport.answers import OpenStream, read_headers, read_whole
 from amplitude_async._io.transport.closing import CLOSE_SECONDS, nothing, quietly
 from amplitude_async._io.transport.faults import failure_of, is_sent
-from amplitude_async._io.transport.http11 import Doors, connection_class
+from amplitude_async._io.transport.http11 import connection_class
 from amplitude_async._io.transport.lines import connect
 from amplitude_async._io.transport.records import is_ours, mask_records
 from amplitude_async._io.transport.requests import ForeignRequests, OwnRequests, send_options
@@ -83,11 +83,10 @@ class Transport:
         self._requests: OwnRequests | ForeignRequests
         if client is None:
             self._http = import_module("httpx") if kind == "aiohttp" else self._module
-            doors = Doors(((self._http.AsyncClient, "send"), (self._http.AsyncClient, "_transport_for_url")))
-            self._client_class = direct_client(self._http, doors)
+            self._client_class = direct_client(self._http)
             if kind != "aiohttp":
                 self._core = import_module(CORES[kind])
-                self._connections = self._connection_class()
+                self._connections = connection_class(self._module, self._core, import_module("h11"))
             self._client = self._build(self._checked_pool())
             self._requests = OwnRequests(self._http, has_bare_gets=kind == "aiohttp")
         else:
@@ -112,17 +111,6 @@ class Transport:
         if self._kind == "aiohttp":
             return self._connect("https://")
         return slot_transport(self._module)(self._slot, self._size)
-
-    def _connection_class(self) -> Any:  # noqa: ANN401 - a class made for the HTTP library at hand
-        module, core = self._module, self._core
-        doors = Doors(
-            (
-                (module.AsyncHTTPTransport, "handle_async_request"),
-                (core.AsyncConnectionPool, "handle_async_request"),
-                (core.AsyncHTTPConnection, "handle_async_request"),
-            )
-        )
-        return connection_class(module, core, import_module("h11"), doors)
 
     def _slot(self, origin: str) -> Any:  # noqa: ANN401 - the HTTP library's own types
         """Return what carries the requests of one slot."""

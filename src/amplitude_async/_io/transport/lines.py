@@ -4,26 +4,28 @@ On asyncio this is a protocol of its own. What stands between the event loop and
 of the loop and four system calls: a checkpoint before each write, and reading that is switched off between answers. Read all the
 time, a line also knows at once that the server has closed it.
 
-On trio it is the stream of the HTTP library's own network backend, whose four methods are those of :class:`AsyncioLine`.
+On trio it is the stream of the HTTP library's own network backend, whose four methods are those of :class:`AsyncioLine`. Over TLS
+it is asked once more whether there is anything to read.
 """
 
 from __future__ import annotations
 
 import asyncio
 import select
-from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+import ssl
+from typing import Any, Final, Protocol, cast
 
 import anyio
 
 from amplitude_async._io.tasks import on_trio
-
-if TYPE_CHECKING:
-    import ssl
+from amplitude_async._io.transport.closing import CLOSE_SECONDS, quietly
 
 __all__ = ["Line", "connect"]
 
 MOST_UNREAD: Final = 1 << 20
 """Bytes that are taken in before anybody asks for them."""
+UNWATCHED_BYTES: Final = 64 << 10
+"""Up to here a write over TLS is left to the system's own memory, on asyncio."""
 NEXT_ADDRESS_SECONDS: Final = 0.25
 """After how long without a connection a host's next address is tried beside the last."""
 
@@ -35,7 +37,10 @@ class Line(Protocol):
         """Wait for bytes; ``b""`` at the end of the line."""
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109 - as above
-        """Send bytes; back when the system has taken them."""
+        """Send bytes; back when the system has taken them.
+
+        Where it is known that it took none of them, that is a ``ConnectionNotAvailable``, not a ``WriteError``. On trio nobody knows.
+        """
 
     async def aclose(self) -> None:
         """Close the line at once."""
@@ -57,10 +62,7 @@ async def connect(core: Any, host: str, port: int, tls: ssl.SSLContext | None, s
     if tls is not None:
         tls.set_alpn_protocols(["http/1.1"])
     if on_trio():
-        stream = await core.TrioBackend().connect_tcp(host, port, timeout=seconds)
-        if tls is not None:
-            stream = await stream.start_tls(tls, host, timeout=seconds)
-        return cast("Line", stream)
+        return await _connect_on_trio(core, host, port, tls, seconds)
     line = AsyncioLine(core)
     end = line.loop.time() + seconds
     # Other loops than asyncio's own try one address after another.
@@ -82,6 +84,41 @@ async def connect(core: Any, host: str, port: int, tls: ssl.SSLContext | None, s
     return line
 
 
+async def _connect_on_trio(core: Any, host: str, port: int, tls: ssl.SSLContext | None, seconds: float) -> Line:  # noqa: ANN401 - see connect
+    end = anyio.current_time() + seconds
+    stream = await core.TrioBackend().connect_tcp(host, port, timeout=seconds)
+    if tls is None:
+        return cast("Line", stream)
+    try:
+        return TrioTlsLine(await stream.start_tls(tls, host, timeout=max(end - anyio.current_time(), 0)))
+    except BaseException:
+        # The HTTP library does so after an error, but leaves what was cancelled to the garbage collector.
+        with anyio.move_on_after(CLOSE_SECONDS, shield=True):
+            await quietly(stream.aclose)
+        raise
+
+
+class TrioTlsLine:
+    """A line on trio that speaks TLS: the HTTP library's stream, but for what is to be read.
+
+    Its stream looks at the socket alone. What came in one piece with the last answer is in the memory of TLS by then.
+
+    Args:
+        stream: The HTTP library's stream.
+    """
+
+    def __init__(self, stream: Any) -> None:  # noqa: ANN401 - the HTTP library's own type
+        self.read, self.write, self.aclose = stream.read, stream.write, stream.aclose
+        self._stream = stream
+
+    def get_extra_info(self, info: str) -> Any:  # noqa: ANN401 - see Line
+        """``"is_readable"``: whether anything came that nobody asked for, or the end. Else what the HTTP library knows."""
+        known = self._stream.get_extra_info(info)
+        if info != "is_readable":
+            return known
+        return known or _has_records(self._stream.get_extra_info("ssl_object"))
+
+
 class AsyncioLine(asyncio.Protocol):
     """A line on asyncio.
 
@@ -93,8 +130,10 @@ class AsyncioLine(asyncio.Protocol):
         self.loop = asyncio.get_running_loop()
         self._core = core
         self._transport: asyncio.Transport | None = None
+        self._socket: asyncio.Transport | None = None
+        """What is under TLS; the same where none is spoken."""
         self._unread = bytearray()
-        self._is_over = self._is_lost = self._is_held = self._is_full = False
+        self._is_over = self._is_lost = self._is_held = self._is_full = self._is_tls = False
         self._error: Exception | None = None
         self._reader: asyncio.Future[bool] | None = None
         """Who waits for bytes; told whether it was in time."""
@@ -107,6 +146,7 @@ class AsyncioLine(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
+        self._socket = cast("asyncio.Transport", transport)
         self._take_up(cast("asyncio.Transport", transport))
 
     def data_received(self, data: bytes) -> None:
@@ -147,6 +187,7 @@ class AsyncioLine(asyncio.Protocol):
         if transport is None:
             message = "the connection was closed during the TLS handshake"
             raise ConnectionResetError(message)
+        self._is_tls = True
         self._take_up(transport)
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 - see Line
@@ -174,8 +215,18 @@ class AsyncioLine(asyncio.Protocol):
         """Send bytes; back when the system has taken them."""
         transport = self._required()
         if self._is_lost or transport.is_closing():
-            raise self._core.WriteError(str(self._error or "the connection is closed")) from self._error
-        transport.write(buffer)
+            raise self._core.ConnectionNotAvailable(str(self._error or "the connection is closed")) from self._error
+        last = b""
+        if self._is_tls and len(buffer) > UNWATCHED_BYTES:
+            # asyncio's TLS hands all that it is given to the transport below and calls itself empty. It is "full" when more comes
+            # before the system has taken that.
+            last = buffer[-1:]
+        transport.write(memoryview(buffer)[:-1] if last else buffer)
+        if self._has_refused():
+            message = "the connection was closed before anything was sent"
+            raise self._core.ConnectionNotAvailable(message)
+        if last:
+            transport.write(last)
         if not self._is_full:
             return
         self._writer = self.loop.create_future()
@@ -188,8 +239,15 @@ class AsyncioLine(asyncio.Protocol):
         if self._is_lost:
             raise self._core.WriteError(str(self._error or "the connection was closed")) from self._error
 
+    def _has_refused(self) -> bool:
+        """Whether the system refused the first byte of what was just written, while nothing waited: asyncio closes at once then."""
+        below = self._socket
+        # Other loops may say the same of what they have sent in part.
+        return below is not None and below.is_closing() and isinstance(self.loop, asyncio.BaseEventLoop)
+
     def abort(self) -> None:
-        """Close the line, and forget what was not sent."""
+        """Close the line, and forget what was not sent. Who reads from it must not take that for the end of what the server says."""
+        self._error = self._error or ConnectionAbortedError("the connection was closed here")
         self._is_over = True
         if self._transport is not None:
             self._transport.abort()
@@ -239,6 +297,17 @@ async def _within(waiter: asyncio.Future[bool], seconds: float | None) -> bool:
     finally:
         if timer is not None:
             timer.cancel()
+
+
+def _has_records(tls: ssl.SSLObject) -> bool:
+    """Whether TLS has anything for us, or an end, or an error. It may be taken: nobody asked for it, so its line is not used again."""
+    try:
+        tls.read(1)
+    except ssl.SSLWantReadError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _is_readable(socket: Any) -> bool:  # noqa: ANN401 - asyncio's view of a socket

@@ -59,7 +59,8 @@ class OneChunk:
     async def __anext__(self) -> bytes:
         at = self._at
         if not at:
-            # By now the headers are written, so from here on the server may have seen the body.
+            # From here on the server may have seen the body. On a line of our own nothing is written yet, but will be before
+            # anybody else has a turn; where it turns out that nothing was, this is taken back (``http11``).
             self._owner.has_started = True
             if self._owner.on_start is not None:
                 self._owner.on_start()

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from amplitude_async._io.transport.closing import CLOSE_SECONDS, quietly
+from amplitude_async._io.transport.http11 import Doors
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
-
-    from amplitude_async._io.transport.http11 import Doors
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
 __all__ = ["direct_client", "slot_transport"]
 
@@ -32,7 +31,7 @@ def slot_transport(module: Any) -> Any:  # noqa: ANN401, C901 - two small classe
     """Make the transport class: many pools of one connection instead of one pool of many."""
 
     class SlotStream(module.AsyncByteStream):  # type: ignore[misc]  # the base is only known at run time
-        def __init__(self, inner: Any, done: Callable[[], None]) -> None:  # noqa: ANN401 - as above
+        def __init__(self, inner: Any, done: Callable[[], Awaitable[None]]) -> None:  # noqa: ANN401 - as above
             self._inner = inner
             self._done = done
 
@@ -44,7 +43,7 @@ def slot_transport(module: Any) -> Any:  # noqa: ANN401, C901 - two small classe
             try:
                 await self._inner.aclose()
             finally:
-                self._done()
+                await self._done()
 
     class SlotTransport(module.AsyncBaseTransport):  # type: ignore[misc]  # as above
         def __init__(self, connect: Callable[[str], Any], size: int) -> None:
@@ -74,6 +73,9 @@ def slot_transport(module: Any) -> Any:  # noqa: ANN401, C901 - two small classe
                 await quietly(slot.transport.aclose)
 
         async def handle_async_request(self, request: Any) -> Any:  # noqa: ANN401 - the HTTP library's own types
+            if self._is_closed:
+                message = "The client is closed."
+                raise module.ConnectError(message)
             url = request.url
             origin = f"{url.scheme}://{url.netloc.decode('ascii')}"
             slot, victim = self._take(origin)
@@ -90,8 +92,11 @@ def slot_transport(module: Any) -> Any:  # noqa: ANN401, C901 - two small classe
                 await self._discard(slot)
                 raise
 
-            def done() -> None:
-                if slot in self._slots and not any(slot is idle for idle in self._idle.get(origin, ())):
+            async def done() -> None:
+                if slot not in self._slots:
+                    # Closing meanwhile may have come too early for what it has opened.
+                    await self._discard(slot)
+                elif not any(slot is idle for idle in self._idle.get(origin, ())):
                     slot.is_warm = True
                     self._idle.setdefault(origin, []).append(slot)
 
@@ -133,12 +138,17 @@ def slot_transport(module: Any) -> Any:  # noqa: ANN401, C901 - two small classe
     return SlotTransport
 
 
-def direct_client(module: Any, doors: Doors) -> Any:  # noqa: ANN401 - a class made for the HTTP library at hand
+def direct_client(module: Any) -> Any:  # noqa: ANN401 - a class made for the HTTP library at hand
     """Make the class of the client that is built here: it hands a request to its transport, and that is all.
 
     No cookie is taken or given, no redirect followed, no credential added and no address logged, because the code that would do so
     is not on the way. That code is also a quarter of the CPU of a request.
     """
+    doors = Doors(
+        (module, "AsyncClient", "send"),
+        (module, "AsyncClient", "_send_single_request"),
+        (module, "AsyncClient", "_transport_for_url"),
+    )
 
     class DirectClient(module.AsyncClient):  # type: ignore[misc]  # the base is only known at run time
         def __init__(self, transport: Any) -> None:  # noqa: ANN401 - the HTTP library's own types
@@ -147,7 +157,7 @@ def direct_client(module: Any, doors: Doors) -> Any:  # noqa: ANN401 - a class m
 
         async def send(self, request: Any, *, stream: bool = False, **_: object) -> Any:  # noqa: ANN401 - as above
             if doors.are_replaced():
-                # A mock or a tracer has taken the HTTP library's place, and is to see the request.
+                # A mock, a recorder or a tracer has taken the HTTP library's place, and is to see the request.
                 return await super().send(request, stream=stream, follow_redirects=False)
             response = await self._direct.handle_async_request(request)
             response.request = request
