@@ -620,7 +620,7 @@ class AsyncAmplitude(Namespaces):
                 halved, down to single hours. ``False`` refuses both.
             allow_incomplete: An hour is complete about two hours after it ended. ``"warn"``: an ExportWarning if the range has
                 hours that are not; ``True``: take them as they are; ``"skip"``: end with the last complete hour; ``False``: refuse.
-            limits: How much of an archive is believed: line length, members, growth when decoded.
+            limits: How much of an archive is believed: its length, line length, members, growth when decoded.
 
         Returns:
             An :class:`Export`.

@@ -11,6 +11,7 @@ import json
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
@@ -109,6 +110,19 @@ def short(at: int) -> Reply:
 
     def reply(connection: Connection, archive: bytes) -> None:
         whole()(connection, archive[:at])
+
+    return reply
+
+
+def endless(start: bytes, *, framing: Framing = "chunked", announced: int = 0) -> Reply:
+    """Send a beginning, then nonsense for as long as the client reads, 64 MiB at most."""
+
+    def reply(connection: Connection, archive: bytes) -> None:
+        _begin(connection, announced, framing)
+        _send(connection, start, framing)
+        with suppress(OSError):
+            for _ in range(1024):
+                _send(connection, b"nonsense" * (PIECE // 8), framing)
 
     return reply
 

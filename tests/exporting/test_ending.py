@@ -52,6 +52,20 @@ def test_a_wrong_length_is_an_error() -> None:
             check(archive, declared)
 
 
+def test_more_than_is_believed_is_an_error_at_once() -> None:
+    """Bytes beyond what was announced, or beyond what is believed where nothing was, are an error as they come, not at the end."""
+    with pytest.raises(ExportError, match="101 bytes are announced, and no more than 100 are believed"):
+        EndCheck(101, most=100)
+    for end, words in ((EndCheck(100, most=200), "100 were announced"), (EndCheck(most=100), "no more than 100 are believed")):
+        end.show(bytes(100))
+        with pytest.raises(ExportError, match=f"101 bytes came where {words}"):
+            end.show(b"x")
+    archive = build(CONTENTS["one member"])
+    for whole in (EndCheck(len(archive), most=len(archive)), EndCheck(most=len(archive))):
+        whole.show(archive)
+        whole.finish()
+
+
 def test_bytes_behind_the_end_are_an_error() -> None:
     """A page, zeros or a second archive behind the end record are no end."""
     archive = build(CONTENTS["one member"])

@@ -24,17 +24,34 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "io"))
 sys.path.insert(0, str(Path(__file__).parent))
-from archives import CONTENTS, HOUR, LINE_FAULTS, Member, build, gzipped, hostile_members, hour_members, line_of, reference_rows, rows
+from archives import (
+    CONTENTS,
+    DEFLATED,
+    HOUR,
+    LINE_FAULTS,
+    Layout,
+    Member,
+    build,
+    forged_end,
+    gzipped,
+    hostile_members,
+    hour_members,
+    line_of,
+    reference_rows,
+    rows,
+)
 from scripted import ScriptedServer
-from servers import HTML, NOT_FOUND, HourServer, answering, cut, flipped, page, short, stalled, whole
+from servers import HTML, NOT_FOUND, HourServer, answering, cut, endless, flipped, page, short, stalled, whole
 
-from amplitude_async import AsyncAmplitude, ExportError, InvalidArgumentError, NotFoundError
+from amplitude_async import ArchiveLimits, AsyncAmplitude, ExportError, InvalidArgumentError, NotFoundError
 from amplitude_async.errors import AmplitudeError, ExportStorageError
 from amplitude_async.exporting import files
 from amplitude_async.exporting.files import AtomicFile, in_thread, make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from servers import Reply
 
     from amplitude_async.exporting.export import Export
 
@@ -334,6 +351,100 @@ async def _write(export: Export, way: str, folder: Path) -> None:
         await export.to_ndjson(folder / "before")
     else:
         await export.save(folder / "before", verify="rows" if way == "save rows" else "archive")
+
+
+NONSENSE: dict[str, Reply] = {
+    "in chunks": endless(ARCHIVE[:5000]),
+    "until it is closed": endless(ARCHIVE[:5000], framing="closing"),
+    "announced": endless(ARCHIVE[:5000], framing="length", announced=1 << 40),
+}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("nonsense", NONSENSE)
+@pytest.mark.parametrize("way", ["save", "save rows", "to_ndjson", "chunks"])
+async def test_an_answer_that_does_not_end_is_not_written_for_ever(tmp_path: Path, nonsense: str, way: str) -> None:
+    """What goes on beyond the longest archive that is believed is an error there, at once where that is announced (S23)."""
+    (tmp_path / "before").write_bytes(b"before")
+    with ScriptedServer(answering(ARCHIVE, NONSENSE[nonsense])) as server:
+        async with client(server) as amplitude:
+            export = amplitude.export(start=START, end=END, limits=ArchiveLimits(archive_bytes=1 << 20))
+            with pytest.raises(ExportError) as caught:
+                if way == "chunks":
+                    async for _ in export:
+                        pass
+                else:
+                    await _write(export, way, tmp_path)
+    if nonsense == "announced":
+        assert "1,099,511,627,776 bytes are announced, and no more than 1,048,576 are believed" in str(caught.value)
+        assert export.counts.bytes == 0
+    elif way in {"save", "chunks"}:
+        assert "no more than 1,048,576 are believed" in str(caught.value)
+    assert export.counts.bytes <= 1 << 20
+    assert (tmp_path / "before").read_bytes() == b"before"
+    assert left(tmp_path) == ["before"]
+
+
+@pytest.mark.anyio
+async def test_limits_hold_for_what_is_saved(tmp_path: Path) -> None:
+    """Saving keeps the limits that reading rows keeps: members, and the growth of what it inflates; nothing is left."""
+    outer = build([Member("m", raw=bytes(200_000))], Layout(method=DEFLATED))
+    inner = build([Member("m", raw=gzipped(b'{"a":1}\n' * 20_000))])
+    few, little = ArchiveLimits(members=1), ArchiveLimits(ratio=2, ratio_from_bytes=1000)
+    for archive, limits, verify, words in (
+        (ARCHIVE, few, "archive", "more than 1 members"),
+        (ARCHIVE, few, "rows", "more than 1 members"),
+        (outer, little, "archive", "more than 2 times"),
+        (inner, little, "rows", "more than 2 times"),
+    ):
+        with ScriptedServer(answering(archive)) as server:
+            async with client(server) as amplitude:
+                with pytest.raises(ExportError, match=words):
+                    await amplitude.export(start=START, end=END, limits=limits).save(tmp_path / "may.zip", verify=verify)  # type: ignore[arg-type]  # one of the two
+    assert left(tmp_path) == []
+
+
+def test_what_no_archive_has_is_not_believed_by_default() -> None:
+    """Twice what Amplitude gives in one answer is the most that is written of one when nothing was said."""
+    assert ArchiveLimits().archive_bytes == 8 << 30
+
+
+FORGED = build([forged_end(LINES.splitlines()), *hour_members(HOUR, 1, 3)])
+"""A zip with a member that holds, before its rows, a true descriptor of its own beginning and a next header."""
+
+
+@pytest.mark.anyio
+async def test_a_zip_is_saved_as_its_directory_says(tmp_path: Path) -> None:
+    """Where bytes within a member can be taken for its end, a zip is sound that is sound for all who unzip by the directory."""
+    with ScriptedServer(answering(FORGED)) as server:
+        async with client(server) as amplitude:
+            saved = await amplitude.export(start=START, end=END).save(tmp_path / "may.zip")
+    assert (tmp_path / "may.zip").read_bytes() == FORGED
+    with zipfile.ZipFile(tmp_path / "may.zip") as zipped:
+        assert (zipped.testzip(), len(zipped.namelist())) == (None, saved.members)
+    assert len(reference_rows(FORGED)) == len(ROWS) + 3
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("way", ["save rows", "a file of one's own", "to_ndjson", "events", "sync"])
+async def test_who_reads_forward_refuses_what_could_be_read_otherwise(tmp_path: Path, way: str) -> None:
+    """The same zip is damage to whoever has to find the ends of members as they pass by; no row is ever given of another reading."""
+    given: list[Any] = []
+    with ScriptedServer(answering(FORGED)) as server:
+        async with client(server) as amplitude:
+            export = amplitude.export(start=START, end=START)
+            with pytest.raises(ExportError):
+                if way == "sync":
+                    await export.sync(tmp_path / "folder", format="zip")
+                elif way == "events":
+                    given += [row async for row in export.events()]
+                elif way == "a file of one's own":
+                    async with await anyio.open_file(os.devnull, "wb") as file:
+                        await export.save(file)
+                else:
+                    await _write(export, way, tmp_path)
+    assert given == []
+    assert [name for name in left(tmp_path) if name.endswith((".zip", "before"))] == []
 
 
 @pytest.mark.anyio

@@ -45,6 +45,8 @@ class ArchiveLimits(NamedTuple):
         ratio: How much longer decoded data may be than what was downloaded; recorded exports are at 6 to 20.
         ratio_from_bytes: The ratio is not looked at before so much was decoded.
         held_bytes: The longest member, in bytes as downloaded, that ``strict=True`` holds back in memory until it is verified.
+        archive_bytes: The longest archive, as downloaded, of one request for an export. Amplitude refuses more than 4 GB
+            (https://amplitude.com/docs/apis/analytics/export), and does not say of what.
     """
 
     line_bytes: int = 16 << 20
@@ -52,6 +54,7 @@ class ArchiveLimits(NamedTuple):
     ratio: float = 400.0
     ratio_from_bytes: int = 32 << 20
     held_bytes: int = 64 << 20
+    archive_bytes: int = 8 << 30
 
 
 def check_limits(limits: object) -> None:

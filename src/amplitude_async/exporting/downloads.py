@@ -72,22 +72,22 @@ def window_call(window: Window) -> Call:
 
 
 class Answer:
-    """One window's archive, as it arrives; known to begin as a zip, and checked to end as one."""
+    """One window's archive, as it arrives; known to begin as a zip, bounded in length, and checked to end as one."""
 
-    def __init__(self, download: Download, window: Window, first: bytes) -> None:
+    def __init__(self, download: Download, window: Window, first: bytes, most: int) -> None:
         self.window = window
         self._download = download
         self._first: bytes | None = first
         length = download.headers.get("content-length", "")
         is_plain = download.headers.get("content-encoding", "identity").strip().lower() in {"", "identity"}
         declared = int(length) if is_plain and length.isascii() and length.isdigit() else None
-        self._end = EndCheck(declared)
+        self._end = EndCheck(declared, most)
 
     async def next_chunk(self) -> bytes | None:
         """Wait for the next bytes, ``None`` at the end of an archive that is whole as far as its end tells.
 
         Raises:
-            ExportError: The archive was cut short.
+            ExportError: The archive was cut short, or does not end.
             TransportError: The connection broke.
         """
         if self._first is not None:
@@ -108,11 +108,13 @@ class Downloads:
     Args:
         opener: Opens streams.
         plan: What to ask for.
+        most: The longest answer that is believed, in bytes.
     """
 
-    def __init__(self, opener: Opener, plan: Plan) -> None:
+    def __init__(self, opener: Opener, plan: Plan, most: int) -> None:
         self._opener = opener
         self._plan = plan
+        self._most = most
         self._open: Download | None = None
         self._is_closed = False
         self.empty: NotFoundError | None = None
@@ -134,6 +136,7 @@ class Downloads:
         Raises:
             RangeTooLargeError: A window that cannot be halved is more than Amplitude gives.
             UnexpectedResponseError: The answer is no zip.
+            ExportError: It is announced as longer than is believed.
             AmplitudeError: Amplitude refused, or did not answer.
         """
         await self._close()
@@ -161,7 +164,7 @@ class Downloads:
             if self._is_closed:
                 await self._close()
                 continue
-            return Answer(download, window, await self._beginning(download))
+            return Answer(download, window, await self._beginning(download), self._most)
         return None
 
     def _refused(self, window: Window, refusal: ResponseError) -> None:

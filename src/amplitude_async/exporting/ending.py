@@ -6,8 +6,9 @@ What hands the bytes on as they are does not read the members; the end record st
 from __future__ import annotations
 
 from collections import deque
+from math import inf
 from struct import Struct
-from typing import Final
+from typing import Final, NoReturn
 
 from amplitude_async.errors import ExportError
 
@@ -56,10 +57,18 @@ class EndCheck:
 
     Args:
         declared: The length that the answer announced, if it did.
+        most: The longest that is believed, if there is such a limit.
+
+    Raises:
+        ExportError: More is announced than is believed.
     """
 
-    def __init__(self, declared: int | None = None) -> None:
+    def __init__(self, declared: int | None = None, most: float = inf) -> None:
+        if declared is not None and declared > most:
+            message = f"{declared:,} bytes are announced, and no more than {most:,} are believed of an archive (limits.archive_bytes)"
+            raise ExportError(message)
         self._declared = declared
+        self._most = most if declared is None else declared
         self._looks_from = 0 if declared is None else declared - TAIL_BYTES
         self.length: int = 0
         """How many bytes passed."""
@@ -67,8 +76,14 @@ class EndCheck:
         self._held = 0
 
     def show(self, chunk: bytes) -> None:
-        """Look at more bytes."""
+        """Look at more bytes.
+
+        Raises:
+            ExportError: They are more than were announced, or than are believed.
+        """
         self.length += len(chunk)
+        if self.length > self._most:
+            self._too_much()
         if self.length <= self._looks_from:
             return
         self._last.append(chunk)
@@ -81,6 +96,13 @@ class EndCheck:
             # the next one.
             self._last[0] = self._last[0][spare:]
             self._held = TAIL_BYTES
+
+    def _too_much(self) -> NoReturn:
+        said = f"{self._most:,} were announced"
+        if self._declared is None:
+            said = f"no more than {self._most:,} are believed of an archive (limits.archive_bytes)"
+        message = f"The archive is damaged: {self.length:,} bytes came where {said}"
+        raise ExportError(message)
 
     def finish(self) -> None:
         """Say that these were all.

@@ -135,6 +135,11 @@ class Export:
         directory against the members, the end record. Until then it is a hidden ``.part`` file beside it, which is removed if anything
         fails. The file is readable by its owner alone (mode 0600); a link at the path is replaced, not followed.
 
+        A page in place of a zip, and more bytes than were announced or than ``limits`` believe, are an error as soon as they come;
+        what else is damaged is found when the whole zip is there. A zip is taken as its directory says, as by all who unzip it. Who
+        reads forward cannot (``verify="rows"``, a target, ``events()``, ``sync``): a file that was made to hold a false end of itself
+        is an error there, never other rows.
+
         Args:
             target: A path, or anything with an async ``write(bytes)``: an aiofiles or anyio file, an upload. Such a target is
                 written to as the zip arrives, 2 MB at a time; it is not closed, and an error means that what it got is not sound.
@@ -446,8 +451,12 @@ class Export:
             raise ClosedError(message)
 
     def _begin(self) -> Downloads:
+        from amplitude_async._protocol.inflating import ArchiveLimits  # noqa: PLC0415 - only where something is downloaded
+
         self._check_open()
-        return Downloads(self._opener, Plan(self._window.first, self._window.last, may_split=self._may_split))
+        limits = ArchiveLimits() if self._limits is None else self._limits
+        plan = Plan(self._window.first, self._window.last, may_split=self._may_split)
+        return Downloads(self._opener, plan, limits.archive_bytes)
 
     def _kept(self, reading: R) -> R:
         """Remember what reads a download, so that closing the export closes it."""
