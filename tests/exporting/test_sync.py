@@ -107,7 +107,7 @@ def export_of(amplitude: AsyncAmplitude, end: str = END, *, now: datetime | None
 
 async def settled(amplitude: AsyncAmplitude) -> None:
     """Wait until the requests that were let go have ended, which is soon."""
-    with anyio.fail_after(2):
+    with anyio.fail_after(10):
         while amplitude._caller.tasks.alive:
             await anyio.sleep(0.001)
 
