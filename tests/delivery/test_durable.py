@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import os
 import random
@@ -13,6 +14,7 @@ import sys
 import textwrap
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -410,6 +412,58 @@ async def test_what_the_disk_refused_holds_up_nothing_later(tmp_path: Path, monk
             stats = balanced(outbox)
             assert (stats.accepted, stats.delivered) == (2, 2)
         assert numbers(server) == {"a": [0, 41]}
+
+
+@pytest.mark.asyncio
+async def test_who_is_refused_together_is_told_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each put that shares a refused commit raises an error of its own, which nothing in the outbox holds once it was caught."""
+
+    def full(rows: Any) -> asyncio.Future[list[int]]:
+        raise OutboxStorageError("no space left", path="x", detail="OSError: invented")
+
+    async with (
+        AsyncAmplitude("invented-key", base_url=NOWHERE) as amplitude,
+        amplitude.outbox(tmp_path / "events.db") as outbox,
+    ):
+        assert outbox._shelf is not None
+        monkeypatch.setattr(outbox._shelf.store, "append", full)
+
+        async def refused(number: int) -> OutboxStorageError:
+            with pytest.raises(OutboxStorageError) as caught:
+                await outbox.put(event("a", number))
+            return caught.value
+
+        errors = await asyncio.gather(*(refused(number) for number in range(3)))
+        assert len(set(map(id, errors))) == 3
+        assert {(str(error), error.path, error.detail) for error in errors} == {("no space left", "x", "OSError: invented")}
+        remembered = [weakref.ref(error) for error in errors]
+        del errors
+        # The call that ended the gathering holds its result until the loop's next turn.
+        await asyncio.sleep(0)
+        gc.collect()
+        assert [reference() for reference in remembered] == [None] * 3
+
+
+@pytest.mark.asyncio
+async def test_what_waits_on_disk_makes_no_work_for_the_garbage_collection(tmp_path: Path) -> None:
+    """Hundreds of stored events and their receipts hold up nobody: none of them is an object that is searched for cycles."""
+    async with (
+        AsyncAmplitude("invented-key", base_url=NOWHERE) as amplitude,
+        amplitude.outbox(tmp_path / "events.db", durability="process", linger=60.0) as outbox,
+    ):
+
+        async def put(events: int) -> list[Any]:
+            return await asyncio.gather(*(outbox.put(event("a", number)) for number in range(events)))
+
+        receipts = await put(50)
+        gc.collect()
+        before = len(gc.get_objects())
+        for _ in range(8):
+            receipts += await put(50)
+        gc.collect()
+        grown = len(gc.get_objects()) - before
+        assert grown < 100
+        await outbox.aclose(timeout=0.0)
 
 
 @pytest.mark.asyncio

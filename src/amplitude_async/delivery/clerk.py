@@ -19,13 +19,14 @@ from amplitude_async.delivery.hooks import Hook, Setback
 from amplitude_async.delivery.ledger import CLOSED, OVERFLOW, Entry, Ledger, Settlement
 from amplitude_async.delivery.receipts import OutboxReport, OutboxStats, Receipt
 from amplitude_async.delivery.room import Room
-from amplitude_async.errors import OutboxClosed, OutboxError, OutboxFull
+from amplitude_async.errors import OutboxClosed, OutboxFull
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from amplitude_async._io.caller import Caller
     from amplitude_async.delivery.choosing import OutboxOptions
+    from amplitude_async.delivery.ledger import OnDisk
     from amplitude_async.delivery.rows import Row
     from amplitude_async.delivery.shelf import Shelf
     from amplitude_async.delivery.sqlite import SQLiteStore
@@ -109,19 +110,16 @@ class Clerk:
 
     async def put(self, receipt: Receipt, timeout: float | None) -> Receipt:  # noqa: ASYNC109 - the wait for room
         """Take an event on as soon as there is room, and return when it is accepted."""
-        if (
-            self.is_closed
-            or receipt.settlement is not None
-            or self.shelf is None
-            or self.room.is_wanted
-            or not self.has_room(receipt.size)
-        ):
+        shelf = self.shelf
+        if shelf is None or self.is_closed or receipt.settlement is not None or self.room.is_wanted or not self.has_room(receipt.size):
             await self.begin_put(receipt, timeout)
-        else:
-            # The usual case of one on disk, without a coroutine more.
-            self._reserve(self.shelf, receipt)
-        if self.shelf is not None and receipt.settlement is None:
-            await receipt.stored()
+            await self.end_put(receipt)
+            return receipt
+        # The usual case of one on disk, without a coroutine more.
+        answer = shelf.next_answer()
+        disk = self._reserve(shelf, receipt)
+        await answer
+        disk.check()
         return receipt
 
     async def begin_put(self, receipt: Receipt, timeout: float | None) -> None:  # noqa: ASYNC109 - as above
@@ -146,15 +144,11 @@ class Clerk:
             self._since_yield = 0
             await asyncio.sleep(0)
 
-    def _reserve(self, shelf: Shelf, receipt: Receipt) -> None:
+    def _reserve(self, shelf: Shelf, receipt: Receipt) -> OnDisk:
         """Send an event for which there is room to the disk; held back until it is there: nothing is sent that was not accepted."""
         receipt.is_paused = True
         self.ledger.reserve(receipt)
-        try:
-            shelf.append(receipt)
-        except OutboxError:
-            self.ledger.release(receipt)
-            raise
+        return shelf.append(receipt)
 
     async def _wait_for_room(self, receipt: Receipt, timeout: float | None) -> None:  # noqa: ASYNC109 - as above
         try:

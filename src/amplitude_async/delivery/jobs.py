@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from amplitude_async.delivery.locking import FileLock
-    from amplitude_async.delivery.rows import Row
+    from amplitude_async.delivery.rows import NewRow
 
 __all__ = [
     "Adopt",
@@ -39,7 +39,7 @@ __all__ = [
 class Append(NamedTuple):
     """Store rows; answers with their ids."""
 
-    rows: Sequence[Row]
+    rows: Sequence[NewRow]
     size: int
     future: asyncio.Future[Any]
 

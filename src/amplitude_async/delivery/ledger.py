@@ -13,6 +13,7 @@ reason that is counted. Set-aside events may be taken up again, and then are pen
 from __future__ import annotations
 
 from collections import Counter, deque
+from copy import copy
 from typing import TYPE_CHECKING, ClassVar, Final, Literal, NamedTuple, Protocol
 
 import msgspec
@@ -104,7 +105,7 @@ if TYPE_CHECKING:
     class _Struct:
         """What a type checker needs to know of a struct of msgspec's, whose metaclass has no types."""
 
-        def __init_subclass__(cls, *, eq: bool, gc: bool = True, weakref: bool = False) -> None: ...
+        def __init_subclass__(cls, *, eq: bool, gc: bool, weakref: bool = False) -> None: ...
 
 else:
     _Struct = msgspec.Struct
@@ -162,13 +163,15 @@ class Entry(_Struct, gc=False, eq=False):
             wake_all(waiters)
 
 
-class OnDisk(_Struct, eq=False, weakref=True):
-    """Where an event stands on its way to the disk, and after it, when its entry may come and go.
+class OnDisk(_Struct, gc=False, eq=False):
+    """Where an event stands on its way to the disk, and after it.
+
+    As little for the garbage collection as an entry, and for the same reason; so it holds no error that was ever raised.
 
     Attributes:
         row_id: Its row, 0 before it is stored.
         is_queued: It is in the queue with its bytes; otherwise it is read back when its turn comes.
-        error: Why it could not be stored.
+        error: Why it could not be stored; :meth:`check` raises it.
         stored: Who waits for the disk.
         settlement: What became of the event.
         settled: Who waits for that.
@@ -187,6 +190,15 @@ class OnDisk(_Struct, eq=False, weakref=True):
 
         def __init__(self, row_id: int = 0, is_queued: bool = True) -> None: ...  # noqa: FBT001, FBT002 - a struct's own
 
+    def check(self) -> None:
+        """Raise why the event could not be stored, if it could not: a copy, since an error holds the frames of who has caught it.
+
+        Raises:
+            AmplitudeError: The disk refused it.
+        """
+        if self.error is not None:
+            raise copy(self.error)
+
     def until_stored(self) -> list[Waiter]:
         """Return the list to wait in for the disk."""
         if self.stored is None:
@@ -204,6 +216,10 @@ class OnDisk(_Struct, eq=False, weakref=True):
         self.is_ended = True
         if self.settled is not None:
             wake_all(self.settled)
+
+
+class OnDiskAlone(OnDisk, gc=True, eq=False, weakref=True):
+    """The same for an event whose bytes are on the disk alone: all that is left of it here, as long as somebody holds its receipt."""
 
 
 def wake_all(waiters: list[Waiter]) -> None:

@@ -237,7 +237,8 @@ class Outbox:
 
         Cancelled before its commit, the event either never happened or is accepted, counted and delivered.
         """
-        self._enter()
+        if not self._is_here():
+            self._enter()
         return await self._clerk.put(self._packed(event, "event"), timeout)
 
     def put_nowait(self, event: EventInput) -> Receipt:

@@ -57,8 +57,7 @@ class Receipt(Entry, gc=False, eq=False):
             return False
         if not disk.row_id and disk.error is None:
             await _woken(disk.until_stored())
-        if disk.error is not None:
-            raise disk.error
+        disk.check()
         return True
 
 

@@ -7,7 +7,7 @@ import json
 from typing import NamedTuple
 from zlib import crc32
 
-__all__ = ["Counts", "Row", "SetAside", "check_sum", "ndjson_line"]
+__all__ = ["Counts", "NewRow", "Row", "SetAside", "check_sum", "ndjson_line"]
 
 
 class Row(NamedTuple):
@@ -30,6 +30,10 @@ class Row(NamedTuple):
     accepted_ms: int
     first_unknown_ms: int | None
     body: bytes
+
+
+NewRow = tuple[int, str, str, str, int, int | None, bytes]
+"""What is handed in of a :class:`Row`: the same, as a plain tuple, which takes a third of the time to make. Its number is ignored."""
 
 
 class SetAside(NamedTuple):

@@ -19,14 +19,14 @@ import logging
 from typing import TYPE_CHECKING, Final
 from weakref import WeakValueDictionary
 
-from amplitude_async.delivery.ledger import DAMAGED, OnDisk, Settlement, wake_all
-from amplitude_async.delivery.sqlite import Row
+from amplitude_async.delivery.ledger import DAMAGED, OnDisk, OnDiskAlone, Settlement, wake_all
 from amplitude_async.errors import OutboxClosed, OutboxError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from amplitude_async.delivery.ledger import Entry, Ledger
+    from amplitude_async.delivery.ledger import Entry, Ledger, Waiter
+    from amplitude_async.delivery.rows import Row
     from amplitude_async.delivery.sqlite import SQLiteStore
     from amplitude_async.errors import AmplitudeError
 
@@ -86,11 +86,12 @@ class Shelf:
         self._loop = asyncio.get_running_loop()
         self._buffer: list[Entry] = []
         self._buffer_bytes = 0
-        self._writes: dict[asyncio.Future[list[int]], Sequence[Entry]] = {}
-        """What was handed to the store and is not answered yet."""
+        self._buffer_waiters: list[Waiter] = []
+        self._writes: dict[asyncio.Future[list[int]], tuple[list[Entry], list[Waiter]]] = {}
+        """What was handed to the store and is not answered yet, and who waits for it."""
         self._unstored: dict[Entry, None] = {}
         """Accepted while behind, and not stored yet, or never; in their order."""
-        self._receipts: WeakValueDictionary[int, OnDisk] = WeakValueDictionary()
+        self._receipts: WeakValueDictionary[int, OnDiskAlone] = WeakValueDictionary()
         """Of events that are on the disk alone, those whose receipt somebody still holds."""
         self._cursor = 0
         self._ahead: set[int] = set()
@@ -117,21 +118,18 @@ class Shelf:
     # To the disk
 
     def append(self, entry: Entry) -> OnDisk:
-        """Store an event, and let it wait in the queue if everything before it does; never waits.
-
-        Raises:
-            OutboxClosed: The store is closed.
-        """
-        if not self.is_behind and self._queued_bytes > WINDOW_BYTES:
-            self.is_behind = True
-        disk = entry.disk = OnDisk(0, not self.is_behind)
+        """Store an event, and let it wait in the queue if everything before it does; never waits."""
         size = entry.size + ENTRY_BYTES
         self.unstored_bytes += size
-        if disk.is_queued:
+        if not self.is_behind and self._queued_bytes > WINDOW_BYTES:
+            self.is_behind = True
+        if self.is_behind:
+            disk = entry.disk = OnDisk(is_queued=False)
+            self._unstored[entry] = None
+        else:
+            disk = entry.disk = OnDisk()
             self._queued_bytes += size
             self._enqueue(entry)
-        else:
-            self._unstored[entry] = None
         if not self._buffer:
             # Everybody who stores something in this turn of the loop shares one hand-over.
             self._loop.call_soon(self._hand_over)
@@ -141,26 +139,38 @@ class Shelf:
             self._hand_over()
         return disk
 
+    def next_answer(self) -> asyncio.Future[None]:
+        """Return a future of who waits for what is appended next: done when the disk has answered for that, in either way.
+
+        Cheaper than a receipt's ``stored()``, which may be asked at any time: it is kept with the group that shares a hand-over, and
+        not at the event.
+        """
+        future: asyncio.Future[None] = self._loop.create_future()
+        self._buffer_waiters.append(future)
+        return future
+
     def _hand_over(self) -> None:
         entries, self._buffer, self._buffer_bytes = self._buffer, [], 0
         if not entries:
             return
-        rows = [Row(0, one.identity, "event", one.insert_id, one.accepted_ms, one.first_unknown_ms, one.body) for one in entries]
+        waiters, self._buffer_waiters = self._buffer_waiters, []
+        rows = [(0, one.identity, "event", one.insert_id, one.accepted_ms, one.first_unknown_ms, one.body) for one in entries]
         try:
             future = self.store.append(rows)
         except OutboxError as error:
-            self._not_stored(entries, error)
+            self._not_stored(entries, waiters, error)
             return
-        self._writes[future] = entries
+        self._writes[future] = entries, waiters
         future.add_done_callback(self._stored)
 
     def _stored(self, done: asyncio.Future[list[int]]) -> None:
-        entries = self._writes.pop(done, ())
+        entries, waiters = self._writes.pop(done, ([], []))
         if done.cancelled() or not entries:
             return
         error = done.exception()
         if error is not None:
-            self._not_stored(entries, error if isinstance(error, OutboxError) else OutboxError("the event could not be stored"))
+            known = error if isinstance(error, OutboxError) else OutboxError("the event could not be stored")
+            self._not_stored(entries, waiters, known)
             return
         quicker: list[Entry] = []
         is_behind = self.is_behind
@@ -181,9 +191,10 @@ class Shelf:
                 self._place(entry, disk, row_id)
                 self._note_run(row_id, entry.serial)
             if disk.stored is not None:
-                # They go on in a later turn of the loop.
                 wake_all(disk.stored)
                 disk.stored = None
+        # They go on in a later turn of the loop.
+        wake_all(waiters)
         if not is_behind:
             self._runs = [(self._cursor, self._cursor, entries[-1].serial)]
         self._accepted(entries)
@@ -219,9 +230,13 @@ class Shelf:
             return
         self._unstored.pop(entry, None)
         entry.body = b""
-        self._receipts[row_id] = disk
+        alone = entry.disk = self._receipts[row_id] = OnDiskAlone(row_id=row_id, is_queued=False)
+        # Who waits already goes on waiting there.
+        alone.settled = disk.settled
 
-    def _not_stored(self, entries: Sequence[Entry], error: AmplitudeError) -> None:
+    def _not_stored(self, entries: Sequence[Entry], waiters: list[Waiter], error: AmplitudeError) -> None:
+        # Its frames hold the events, and those hold the error.
+        error = error.with_traceback(None)
         for entry in entries:
             self.unstored_bytes -= entry.size + ENTRY_BYTES
             if entry.disk is not None:
@@ -235,6 +250,8 @@ class Shelf:
                     self._queued_bytes -= entry.size + ENTRY_BYTES
             if entry.disk is not None and entry.disk.stored is not None:
                 wake_all(entry.disk.stored)
+                entry.disk.stored = None
+        wake_all(waiters)
 
     # From the disk
 
@@ -360,7 +377,7 @@ class Shelf:
         """Return events that are neither in the queue nor on the disk."""
         return [entry for entry in self._unstored if not entry.is_withdrawn and not entry.is_paused]
 
-    def held(self) -> list[OnDisk]:
+    def held(self) -> list[OnDiskAlone]:
         """Return events on the disk alone whose receipts somebody holds."""
         return list(self._receipts.values())
 
@@ -390,7 +407,7 @@ class Shelf:
             seconds = max(began + seconds - self._loop.time(), 0.0)
         is_done = await self.store.aclose(seconds)
         late, self._writes = self._writes, {}
-        for entries in late.values():
+        for entries, waiters in late.values():
             message = "The outbox was closed before the disk answered; if the event was stored, it is sent at the next start."
-            self._not_stored(entries, OutboxClosed(message, outcome="unknown"))
+            self._not_stored(entries, waiters, OutboxClosed(message, outcome="unknown"))
         return is_done

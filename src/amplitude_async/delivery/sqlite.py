@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from amplitude_async.delivery.jobs import Answer, Job, News
     from amplitude_async.delivery.locking import FileLock
     from amplitude_async.delivery.opening import Durability
+    from amplitude_async.delivery.rows import NewRow
 
 __all__ = ["Counts", "Row", "SQLiteStore", "SetAside", "ndjson_line"]
 
@@ -168,7 +169,7 @@ class SQLiteStore:
 
     # -- writing ---------------------------------------------------------------------------------------------------------------
 
-    def append(self, rows: Sequence[Row]) -> asyncio.Future[list[int]]:
+    def append(self, rows: Sequence[NewRow]) -> asyncio.Future[list[int]]:
         """Store rows, all or none; never waits.
 
         The future gives their ids, in order, once they are on disk. Cancelling it changes nothing: what was handed in is stored.
@@ -176,10 +177,10 @@ class SQLiteStore:
         of it is stored.
 
         Args:
-            rows: The rows; their ``id`` is ignored. They share a commit, so a megabyte at a time is enough.
+            rows: The rows; their number is ignored. They share a commit, so a megabyte at a time is enough.
         """
         future: asyncio.Future[list[int]] = self._loop.create_future()
-        self._hand_in(Append(rows, sum([len(row.body) for row in rows]), future))
+        self._hand_in(Append(rows, sum([len(row[-1]) for row in rows]), future))
         return future
 
     def settle(self, ids: Sequence[int]) -> None:
