@@ -347,6 +347,37 @@ async def test_a_request_of_which_a_byte_may_have_left_is_not_said_once_more() -
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_nothing_is_added_to_what_a_closing_line_still_sends(anyio_backend: str) -> None:
+    """What says that none of it was sent must be right: a transport that asyncio closes sends what waits in it."""
+    trusted, server_side = tls_contexts()
+    may_read, has_read = threading.Event(), threading.Event()
+    got = bytearray()
+
+    def step(connection: Connection) -> None:
+        with server_side.wrap_socket(connection.sock, server_side=True, suppress_ragged_eofs=True) as tls:
+            may_read.wait(20)
+            while data := tls.recv(65536):
+                got.extend(data)
+            has_read.set()
+
+    server = ScriptedServer(step)
+    server.take_in_little()
+    with server:
+        line: Any = await connect(httpcore, "127.0.0.1", server.port, trusted, 10)
+        line.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        await line.write(b"x" * 60_000, 10)
+        assert line._below.get_write_buffer_size()
+        line._below.close()
+        with pytest.raises(httpcore.ConnectionNotAvailable):
+            await line.write(b"x" * 1000, 10)
+        may_read.set()
+        assert await anyio.to_thread.run_sync(has_read.wait, 10)
+        await line.aclose()
+    assert len(got) == 60_000
+
+
+@pytest.mark.anyio
 @pytest.mark.parametrize("is_tls", [False, True], ids=["over TCP", "over TLS"])
 async def test_a_server_that_does_not_read_is_met_by_the_limit_on_writing(is_tls: bool) -> None:
     """What the system does not take within the limit ends the write; what is small enough for the system's own memory is taken."""

@@ -130,8 +130,8 @@ class AsyncioLine(asyncio.Protocol):
         self.loop = asyncio.get_running_loop()
         self._core = core
         self._transport: asyncio.Transport | None = None
-        self._socket: asyncio.Transport | None = None
-        """What is under TLS; the same where none is spoken."""
+        self._below: asyncio.Transport
+        """What is under TLS; the same where none is spoken. Set with the first of them."""
         self._unread = bytearray()
         self._is_over = self._is_lost = self._is_held = self._is_full = self._is_tls = False
         self._error: Exception | None = None
@@ -146,7 +146,7 @@ class AsyncioLine(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
-        self._socket = cast("asyncio.Transport", transport)
+        self._below = cast("asyncio.Transport", transport)
         self._take_up(cast("asyncio.Transport", transport))
 
     def data_received(self, data: bytes) -> None:
@@ -214,7 +214,8 @@ class AsyncioLine(asyncio.Protocol):
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109 - see Line
         """Send bytes; back when the system has taken them."""
         transport = self._required()
-        if self._is_lost or transport.is_closing():
+        if self._is_lost or self._below.is_closing():
+            # TLS may not know yet; and what closes still sends what waits, and would send this with it.
             raise self._core.ConnectionNotAvailable(str(self._error or "the connection is closed")) from self._error
         last = b""
         if self._is_tls and len(buffer) > UNWATCHED_BYTES:
@@ -240,10 +241,9 @@ class AsyncioLine(asyncio.Protocol):
             raise self._core.WriteError(str(self._error or "the connection was closed")) from self._error
 
     def _has_refused(self) -> bool:
-        """Whether the system refused the first byte of what was just written, while nothing waited: asyncio closes at once then."""
-        below = self._socket
+        """Whether the system refused the first byte of what was just written: asyncio closes at once then."""
         # Other loops may say the same of what they have sent in part.
-        return below is not None and below.is_closing() and isinstance(self.loop, asyncio.BaseEventLoop)
+        return self._below.is_closing() and isinstance(self.loop, asyncio.BaseEventLoop)
 
     def abort(self) -> None:
         """Close the line, and forget what was not sent. Who reads from it must not take that for the end of what the server says."""
