@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from amplitude_async._protocol.decoding import Block
+from amplitude_async._protocol.decoding import Block, lines_of
 from amplitude_async._protocol.inflating import CORRUPT, LONGEST_HEADER, header_length, new_gzip_inflater
 from amplitude_async.errors import ExportError
 from amplitude_async.exporting.frames import DATA, HEADER, PIECE_BYTES, TRAILER, ArchiveLimits, ZipFrames
@@ -28,14 +28,13 @@ __all__ = ["NOTHING", "ArchiveReader", "Block"]
 SLICE_BYTES: Final = 64 << 10
 """Most that is inflated from at once: what an inflater leaves of it is copied at every step, and would be copied again and again."""
 
-_OPENING, _CLOSING = b"{}"
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _MAX_NAMES: Final = 20
 """How many names of skipped members are remembered; all are counted."""
 _NOT_A_GZIP: Final = "something that is no gzip follows the gzip within"
 
 
-NOTHING: Final = Block(b"", 0, "", 0)
+NOTHING: Final = Block([], "", 0)
 """What a step gives that completes no line."""
 
 
@@ -189,7 +188,7 @@ class ArchiveReader:
         text = self._too_long() if is_too_long else b"".join(self._partial)
         self._partial.clear()
         self._partial_bytes = 0
-        return self._block(text, 1)
+        return self._block([text])
 
     def _check_end(self) -> None:
         if self._head.startswith(_GZIP_MAGIC) or (self._inflater is not None and not self._inflater.eof):
@@ -250,44 +249,25 @@ class ArchiveReader:
         self._inflater = new_gzip_inflater()
         return self._inflater
 
-    def _block(self, text: bytes, count: int) -> Block:
-        block = Block(text, count, self.member, self._line)
-        self._line += count
+    def _block(self, lines: list[bytes]) -> Block:
+        block = Block(lines, self.member, self._line)
+        self._line += len(lines)
         return block
 
     def _whole_lines(self, text: bytes) -> Block:
         """Return the lines that a piece of text completes, and keep what goes on behind them."""
-        end = text.rfind(b"\n") + 1
-        if not end:
-            self._keep(text)
-            return NOTHING
-        limit = self._limits.line_bytes
-        find = text.find
-        first = at = find(b"\n")
-        # One look at each line end counts the lines, and says that an object ends and another begins there. Searching for one
-        # character runs at memory speed, where count() and split() look at every byte by themselves.
-        count, last, is_one_a_line = 1, end - 1, first > 0
-        while at < last:
-            if text[at - 1] != _CLOSING or text[at + 1] != _OPENING:
-                is_one_a_line = False
-            at = find(b"\n", at + 1)
-            count += 1
-        if self._partial_bytes + first > limit:
-            whole, is_one_a_line = self._too_long() + text[first:end], False
-        elif self._partial:
-            # Of a view, so that what is most of the block is copied once.
-            whole = b"".join((*self._partial, memoryview(text)[:end]))
-        else:
-            whole = text[:end]
-        if end > limit:
-            whole, is_one_a_line = self._without_long_lines(whole), False
-        self._partial.clear()
-        self._partial_bytes = 0
-        line = self._line
-        self._line = line + count
-        if end < len(text):
-            self._keep(text[end:])
-        return Block(whole, count, self.member, line, is_one_a_line)
+        lines = lines_of(text)
+        rest = b"" if text.endswith(b"\n") or not lines else lines.pop()
+        if lines:
+            if self._partial_bytes + len(text) > self._limits.line_bytes:
+                self._leave_out_long(lines)
+            if self._partial:
+                lines[0] = b"".join((*self._partial, lines[0]))
+                self._partial.clear()
+            self._partial_bytes = 0
+        block = self._block(lines)
+        self._keep(rest)
+        return block
 
     def _keep(self, text: bytes) -> None:
         """Keep the beginning of a line that goes on; of one that is too long already, only how long it is."""
@@ -298,14 +278,20 @@ class ArchiveReader:
             else:
                 self._partial.append(text)
 
-    def _without_long_lines(self, text: bytes) -> bytes:
-        limit = self._limits.line_bytes
-        return b"\n".join(line if len(line) <= limit else self._too_long(index) for index, line in enumerate(text.split(b"\n")))
+    def _leave_out_long(self, lines: list[bytes]) -> None:
+        """Put a blank line in the place of each that is too long; the first may have begun before."""
+        before = self._partial_bytes
+        for index, line in enumerate(lines):
+            if before + len(line) - 1 > self._limits.line_bytes:
+                lines[index] = self._too_long(index)
+                if not index:
+                    self._partial.clear()
+            before = 0
 
     def _too_long(self, index: int = 0) -> bytes:
         """Return what stands for a line that is too long: a blank one, no JSON, so that it is counted as a bad row."""
         if self._bad_rows == "skip":
-            return b""
+            return b"\n"
         line = self._line + index
         message = f"A row is longer than {self._limits.line_bytes:,} bytes (member {self.member}, line {line})"
         raise ExportError(message, member=self.member, line=line)
