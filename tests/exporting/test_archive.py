@@ -9,7 +9,7 @@ import zlib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import msgspec
 import pytest
@@ -36,11 +36,12 @@ from archives import (
 from mutations import mutated
 
 from amplitude_async._protocol.decoding import BadRows, Block, RowDecoder, RowSifter, lines_of
-from amplitude_async._protocol.inflating import header_length, inflaters
+from amplitude_async._protocol.inflating import LONG_PIECE_BYTES, header_length, inflaters
 from amplitude_async.errors import ExportError, InvalidArgumentError
 from amplitude_async.exporting import archive as reading
 from amplitude_async.exporting.archive import ArchiveReader
 from amplitude_async.exporting.frames import PIECE_BYTES, ArchiveLimits
+from amplitude_async.exporting.rows import ExportedEvent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,12 +80,13 @@ class Reading:
         is_strict: bool = False,
         bad_rows: BadRows = "raise",
         limits: ArchiveLimits | None = None,
+        piece_bytes: int | None = None,
     ) -> None:
         self.rows: list[Any] = []
         self.skipped = 0
         self.longest = 0
         self.error: ExportError | None = None
-        self.reader = ArchiveReader(limits, is_strict=is_strict, bad_rows=bad_rows)
+        self.reader = ArchiveReader(limits, is_strict=is_strict, bad_rows=bad_rows, piece_bytes=piece_bytes)
         decoder = RowDecoder(model, bad_rows)
         try:
             for piece in _pieces(archive, size):
@@ -154,12 +156,12 @@ def test_every_layout_and_content_gives_the_reference_rows(name: str, is_strict:
     st.integers(0, 1 << 32),
 )
 def test_any_chunking_gives_the_same_rows(layout: str, content: str, is_strict: bool, inflater: str, seed: int) -> None:
-    """How the bytes were cut up on their way makes no difference, with either inflater, strict or not."""
+    """How the bytes are cut up, on their way or when inflated, makes no difference, with either inflater, strict or not."""
     archive = archive_of(content, layout)
     with pytest.MonkeyPatch.context() as patch:
         _use(inflater, patch)
         read = Reading(archive, random.Random(seed), is_strict=is_strict)
-        again = Reading(archive, len(archive))
+        again = Reading(archive, len(archive), piece_bytes=1 + seed % 1000)
     assert read.error is None
     assert read.rows == again.rows
     assert read.reader.skipped_members == again.reader.skipped_members
@@ -224,6 +226,7 @@ def test_rows_come_before_the_download_is_over() -> None:
     assert first.line == 1
     assert len(first.text) <= PIECE_BYTES
     assert Reading(archive).longest <= 2 * PIECE_BYTES
+    assert 2 * PIECE_BYTES < Reading(archive, piece_bytes=LONG_PIECE_BYTES).longest <= 2 * LONG_PIECE_BYTES
 
 
 def test_what_is_no_gzip_is_skipped_and_counted() -> None:
@@ -471,6 +474,30 @@ class Point(msgspec.Struct):
 class Plain:
     event_type: str
     paying: bool | None = None
+
+
+class Keyed(TypedDict):
+    event_type: str
+
+
+@pytest.mark.parametrize(
+    ("model", "piece_bytes"),
+    [
+        (dict, PIECE_BYTES),
+        (dict[str, Any], PIECE_BYTES),
+        (Any, PIECE_BYTES),
+        (msgspec.Raw, PIECE_BYTES),
+        (ExportedEvent, PIECE_BYTES),
+        (msgspec.defstruct("Seventeen", [f"c{n}" for n in range(17)]), PIECE_BYTES),
+        (msgspec.defstruct("Sixteen", [f"c{n}" for n in range(16)]), LONG_PIECE_BYTES),
+        (Point, LONG_PIECE_BYTES),
+        (Plain, LONG_PIECE_BYTES),
+        (Keyed, LONG_PIECE_BYTES),
+    ],
+)
+def test_a_model_of_few_columns_is_given_more_text(model: Any, piece_bytes: int) -> None:
+    """Rows of up to 16 columns leave room in the processor's cache for more text, larger ones do not."""
+    assert RowDecoder(model, "raise").piece_bytes == piece_bytes
 
 
 def test_rows_become_models() -> None:

@@ -17,6 +17,7 @@ from typing import Any, Final, Generic, Literal, NamedTuple, NoReturn, TypeVar
 
 import msgspec
 
+from amplitude_async._protocol.inflating import LONG_PIECE_BYTES, PIECE_BYTES
 from amplitude_async._protocol.masking import mask
 from amplitude_async.errors import ExportError, InvalidArgumentError
 
@@ -29,6 +30,9 @@ T = TypeVar("T")
 
 _HALF_PAIR: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 """An escape that may be half of a surrogate pair."""
+_FEW_COLUMNS: Final = 16
+"""Rows of so many columns are small, as a rule: with long pieces, ten columns took 5 % less, and all 55, with maps and instants, 6 %
+more."""
 _REFUSALS = (ValueError, RecursionError, TypeError)
 
 
@@ -98,6 +102,8 @@ class RowDecoder(Generic[T]):
             reason = mask(str(refusal))
         if not reason:
             self._loads = decoder.decode
+            self.piece_bytes: int = LONG_PIECE_BYTES if _is_narrow(model) else PIECE_BYTES
+            """How much text is best inflated at a time: text and rows should stay in the processor's cache."""
             return
         message = f"model cannot be decoded into: {reason}"
         raise InvalidArgumentError(message, argument="model")
@@ -192,6 +198,15 @@ def _is_unknown(model: object) -> bool:
     from msgspec.inspect import CustomType, type_info  # noqa: PLC0415 - only where a model was given
 
     return isinstance(type_info(model), CustomType)
+
+
+def _is_narrow(model: object) -> bool:
+    """Say whether a model has few columns."""
+    if model is dict:
+        return False
+    from msgspec.inspect import type_info  # noqa: PLC0415 - as above
+
+    return 0 < len(getattr(type_info(model), "fields", ())) <= _FEW_COLUMNS
 
 
 def _check_text(text: bytes) -> None:
