@@ -219,10 +219,14 @@ class ArchiveReader:
         except CORRUPT:
             text = None
         if text is None:
-            what = "the gzip within is corrupt"
+            # What follows a member that was followed beyond its end is no deflated data.
+            what = "the gzip within is corrupt" if self._is_strict else "the gzip within is corrupt or cut short"
             raise self._damaged(what)
         if inflater.eof:
             self._pending, self._has_more = inflater.unused_data, False
+            if self._frames.give_back(len(self._pending) + sum(map(len, self._waiting))):
+                self._pending = b""
+                self._waiting.clear()
         else:
             self._pending, self._has_more = inflater.unconsumed_tail, len(text) == self._piece_bytes
         if self._is_checking or not self._is_strict:
@@ -257,6 +261,9 @@ class ArchiveReader:
             return None
         self._pending = pending
         self._inflater = new_gzip_inflater()
+        if not self._is_checking:
+            # Its end need not be searched for. What is checked before it is given is held, and must be the member's alone.
+            self._frames.follow()
         return self._inflater
 
     def _block(self, lines: list[bytes]) -> Block:
