@@ -9,7 +9,7 @@ import zlib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import msgspec
 import pytest
@@ -35,12 +35,13 @@ from archives import (
 )
 from mutations import mutated
 
-from amplitude_async._protocol.decoding import BadRows, RowDecoder, RowSifter
-from amplitude_async._protocol.inflating import header_length, inflaters
+from amplitude_async._protocol.decoding import BadRows, Block, RowDecoder, RowSifter, lines_of
+from amplitude_async._protocol.inflating import LONG_PIECE_BYTES, header_length, inflaters
 from amplitude_async.errors import ExportError, InvalidArgumentError
 from amplitude_async.exporting import archive as reading
-from amplitude_async.exporting.archive import ArchiveReader, Block
+from amplitude_async.exporting.archive import ArchiveReader
 from amplitude_async.exporting.frames import PIECE_BYTES, ArchiveLimits
+from amplitude_async.exporting.rows import ExportedEvent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,12 +80,13 @@ class Reading:
         is_strict: bool = False,
         bad_rows: BadRows = "raise",
         limits: ArchiveLimits | None = None,
+        piece_bytes: int | None = None,
     ) -> None:
         self.rows: list[Any] = []
         self.skipped = 0
         self.longest = 0
         self.error: ExportError | None = None
-        self.reader = ArchiveReader(limits, is_strict=is_strict, bad_rows=bad_rows)
+        self.reader = ArchiveReader(limits, is_strict=is_strict, bad_rows=bad_rows, piece_bytes=piece_bytes)
         decoder = RowDecoder(model, bad_rows)
         try:
             for piece in _pieces(archive, size):
@@ -98,7 +100,7 @@ class Reading:
     def _take(self, block: Block, decoder: RowDecoder[Any]) -> None:
         if not block.rows:
             return
-        assert len(block.lines()) == block.rows
+        assert block.text.count(b"\n") + (not block.text.endswith(b"\n")) == block.rows
         self.longest = max(self.longest, len(block.text))
         found, skipped, error = decoder.decode(block)
         self.rows += found
@@ -154,12 +156,12 @@ def test_every_layout_and_content_gives_the_reference_rows(name: str, is_strict:
     st.integers(0, 1 << 32),
 )
 def test_any_chunking_gives_the_same_rows(layout: str, content: str, is_strict: bool, inflater: str, seed: int) -> None:
-    """How the bytes were cut up on their way makes no difference, with either inflater, strict or not."""
+    """How the bytes are cut up, on their way or when inflated, makes no difference, with either inflater, strict or not."""
     archive = archive_of(content, layout)
     with pytest.MonkeyPatch.context() as patch:
         _use(inflater, patch)
         read = Reading(archive, random.Random(seed), is_strict=is_strict)
-        again = Reading(archive, len(archive))
+        again = Reading(archive, len(archive), piece_bytes=1 + seed % 1000)
     assert read.error is None
     assert read.rows == again.rows
     assert read.reader.skipped_members == again.reader.skipped_members
@@ -224,6 +226,7 @@ def test_rows_come_before_the_download_is_over() -> None:
     assert first.line == 1
     assert len(first.text) <= PIECE_BYTES
     assert Reading(archive).longest <= 2 * PIECE_BYTES
+    assert 2 * PIECE_BYTES < Reading(archive, piece_bytes=LONG_PIECE_BYTES).longest <= 2 * LONG_PIECE_BYTES
 
 
 def test_what_is_no_gzip_is_skipped_and_counted() -> None:
@@ -369,7 +372,7 @@ def test_what_is_written_as_it_was_sent_is_looked_at_as_closely(name: str) -> No
     """Lines that go to files untouched are the same that can be read as rows."""
     fault = LINE_FAULTS[name]
     lines = fault.text.count(b"\n") + (not fault.text.endswith(b"\n"))
-    block = Block(fault.text, lines, "b", 11)
+    block = Block(lines_of(fault.text), "b", 11)
     kept, skipped, error = RowSifter("raise").sift(block)
     if fault.line:
         assert error is not None
@@ -379,7 +382,7 @@ def test_what_is_written_as_it_was_sent_is_looked_at_as_closely(name: str) -> No
         assert (error, kept) == (None, block)
     kept, skipped, error = RowSifter("skip").sift(block)
     assert (kept.rows, skipped, error) == (fault.good, lines - fault.good, None)
-    assert [json.loads(line) for line in kept.lines()] == [
+    assert [json.loads(line) for line in kept.lines] == [
         row for row in Reading(of_text(fault.text), bad_rows="skip").rows if row != {"a": 1}
     ]
 
@@ -403,7 +406,7 @@ def test_as_many_rows_as_lines_is_not_a_row_a_line(text: bytes, model: Any) -> N
     """Two objects on a line make up for no blank line, and none may go on in the next: such lines are bad rows, also to sift."""
     read = Reading(of_text(text), model=model)
     assert read.error is not None
-    sifted = RowSifter("raise").sift(Block(text, text.count(b"\n") + (not text.endswith(b"\n")), "b", 1))
+    sifted = RowSifter("raise").sift(Block(lines_of(text), "b", 1))
     assert sifted.error is not None
     assert sifted.error.line == read.error.line
     bad = Reading(of_text(text), bad_rows="skip", model=model)
@@ -471,6 +474,30 @@ class Point(msgspec.Struct):
 class Plain:
     event_type: str
     paying: bool | None = None
+
+
+class Keyed(TypedDict):
+    event_type: str
+
+
+@pytest.mark.parametrize(
+    ("model", "piece_bytes"),
+    [
+        (dict, PIECE_BYTES),
+        (dict[str, Any], PIECE_BYTES),
+        (Any, PIECE_BYTES),
+        (msgspec.Raw, PIECE_BYTES),
+        (ExportedEvent, PIECE_BYTES),
+        (msgspec.defstruct("Seventeen", [f"c{n}" for n in range(17)]), PIECE_BYTES),
+        (msgspec.defstruct("Sixteen", [f"c{n}" for n in range(16)]), LONG_PIECE_BYTES),
+        (Point, LONG_PIECE_BYTES),
+        (Plain, LONG_PIECE_BYTES),
+        (Keyed, LONG_PIECE_BYTES),
+    ],
+)
+def test_a_model_of_few_columns_is_given_more_text(model: Any, piece_bytes: int) -> None:
+    """Rows of up to 16 columns leave room in the processor's cache for more text, larger ones do not."""
+    assert RowDecoder(model, "raise").piece_bytes == piece_bytes
 
 
 def test_rows_become_models() -> None:
@@ -692,14 +719,14 @@ def test_mutated_lines_give_export_errors_alone() -> None:
         for _ in range(chance.randrange(4)):
             text[chance.randrange(len(text))] = chance.choice(b'{}[]",:\\\n\r \x00\xff\xc3u0')
         count = text.count(b"\n") + (not text.endswith(b"\n"))
-        block = Block(bytes(text), count, "m", 1)
+        block = Block(lines_of(bytes(text)), "m", 1)
         for model in (dict, Point, Any):
             found, skipped, error = RowDecoder(model, "skip").decode(block)
             assert error is None
             assert len(found) + skipped == count
         kept, skipped, error = RowSifter("skip").sift(block)
         assert error is None
-        assert kept.rows + skipped == count == len(block.lines())
+        assert kept.rows + skipped == count == block.rows
 
 
 HALF = rb'{"event_type":"cut","event_properties":{"text":"\ud83d"}}'
@@ -712,11 +739,11 @@ class Cut(msgspec.Struct):
 
 def test_halves_of_surrogate_pairs_are_text() -> None:
     """A row whose text was cut within a character is read like any other, as a dict, as a model, and as it is."""
-    block = Block(b"\n".join((b"{}", HALF, b"")), 2, "m", 1)
+    block = Block([b"{}\n", HALF + b"\n"], "m", 1)
     decoded = RowDecoder(dict, "raise").decode(block)
     assert decoded.error is None
     assert decoded.rows[1] == {"event_type": "cut", "event_properties": {"text": "\ud83d"}}
-    only = Block(HALF, 1, "m", 1)
+    only = Block([HALF], "m", 1)
     assert RowDecoder(Cut, "raise").decode(only).rows[0].event_properties == {"text": "\ud83d"}
     assert RowSifter("raise").sift(block).block.text == block.text
 
@@ -726,6 +753,6 @@ def test_halves_of_surrogate_pairs_are_text() -> None:
 )
 def test_halves_of_pairs_excuse_nothing_else(line: bytes) -> None:
     """A line with such a half that is no JSON object in UTF-8 otherwise is a bad row."""
-    block = Block(line + b"\n", 1, "m", 1)
+    block = Block([line + b"\n"], "m", 1)
     assert RowDecoder(dict, "raise").decode(block).error is not None
     assert RowSifter("skip").sift(block).skipped == 1

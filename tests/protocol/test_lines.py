@@ -26,9 +26,9 @@ def read(pieces: list[bytes], *, limits: ArchiveLimits | None = None, skip: bool
 
     def take() -> None:
         while (block := reader.read_block()) is not None:
-            assert len(block.lines() if block.rows else []) == block.rows
             assert block.rows == 0 or block.line == len(lines) + 1
-            lines.extend(block.lines() if block.rows else [])
+            assert all(line.find(b"\n") in {-1, len(line) - 1} for line in block.lines)
+            lines.extend(line.removesuffix(b"\n") for line in block.lines)
 
     for piece in pieces:
         reader.feed(piece)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CORRUPT",
     "LONGEST_HEADER",
+    "LONG_PIECE_BYTES",
     "PIECE_BYTES",
     "ArchiveLimits",
     "GzipInflater",
@@ -27,6 +28,9 @@ __all__ = [
 
 PIECE_BYTES: Final = 32 << 10
 """Most that one step of inflating gives: the working set decides the speed of what comes after."""
+
+LONG_PIECE_BYTES: Final = 96 << 10
+"""The same where what comes after makes little of much text: then fewer and longer steps cost less."""
 
 LONGEST_HEADER: Final = 128 << 10
 """How long a gzip's header may be: its extra field has at most 64 kB, and what else there is are a name and a comment."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from amplitude_async._protocol.decoding import Block
+from amplitude_async._protocol.decoding import Block, lines_of
 from amplitude_async._protocol.inflating import (
     CORRUPT,
     LONGEST_HEADER,
@@ -29,7 +29,7 @@ __all__ = ["LineReader"]
 SLICE_BYTES: Final = 64 << 10
 """Most that is inflated from at once: what an inflater leaves of it is copied at every step."""
 _MAGIC: Final = b"\x1f\x8b"
-_BLANK: Final = b""
+_BLANK: Final = b"\n"
 """What stands for a line that is too long where bad rows are skipped: no JSON, so that it is counted as one."""
 
 
@@ -98,7 +98,7 @@ class LineReader:
         if inflater is None or inflater.eof:
             inflater = self._begin()
             if inflater is None:
-                return self._block(b"", 0)
+                return self._block([])
         try:
             text: bytes | None = inflater.decompress(self._pending, PIECE_BYTES)
         except CORRUPT:
@@ -148,37 +148,28 @@ class LineReader:
             raise self._damaged(what)
         if not self._partial_bytes:
             return None
-        return self._block(self._taken(), 1)
-
-    def _taken(self) -> bytes:
-        """Return the beginning of the line at hand; nothing of one that is too long."""
         text = _BLANK if self._partial_bytes > self._limits.line_bytes else b"".join(self._partial)
         self._partial, self._partial_bytes = [], 0
-        return text
+        return self._block([text])
 
-    def _block(self, text: bytes, count: int) -> Block:
-        block = Block(text, count, self._name, self._line)
-        self._line += count
+    def _block(self, lines: list[bytes]) -> Block:
+        block = Block(lines, self._name, self._line)
+        self._line += len(lines)
         return block
 
     def _whole_lines(self, text: bytes) -> Block:
+        """Return the lines that a piece of text completes, and keep what goes on behind them."""
         self._has_more = self._has_more and not self._is_plain
-        end = text.rfind(b"\n") + 1
-        if not end:
-            self._keep(text)
-            return self._block(b"", 0)
-        first = text.index(b"\n")
-        limit = self._limits.line_bytes
-        if self._partial_bytes + first > limit:
-            whole = self._too_long(0) + text[first:end]
+        lines = lines_of(text)
+        rest = b"" if text.endswith(b"\n") or not lines else lines.pop()
+        if lines:
+            if self._partial_bytes + len(text) > self._limits.line_bytes:
+                self._leave_out_long(lines)
+            if self._partial:
+                lines[0] = b"".join((*self._partial, lines[0]))
             self._partial, self._partial_bytes = [], 0
-        else:
-            whole = self._taken() + text[:end]
-        if len(whole) > limit:
-            lines = whole.split(b"\n")
-            whole = b"\n".join(line if len(line) <= limit else self._too_long(index) for index, line in enumerate(lines))
-        block = self._block(whole, whole.count(b"\n"))
-        self._keep(text[end:])
+        block = self._block(lines)
+        self._keep(rest)
         return block
 
     def _keep(self, text: bytes) -> None:
@@ -188,6 +179,16 @@ class LineReader:
             self._partial = [self._too_long(0)]
         elif text:
             self._partial.append(text)
+
+    def _leave_out_long(self, lines: list[bytes]) -> None:
+        """Put a blank line in the place of each that is too long; the first may have begun before."""
+        before = self._partial_bytes
+        for index, line in enumerate(lines):
+            if before + len(line) - 1 > self._limits.line_bytes:
+                lines[index] = self._too_long(index)
+                if not index:
+                    self._partial = []
+            before = 0
 
     def _too_long(self, index: int) -> bytes:
         if self._bad_rows == "skip":

@@ -1,7 +1,8 @@
 """Rows out of an export archive, as it downloads: bytes in, lines of JSON out. Pure; constant memory.
 
 An archive is a zip (:mod:`amplitude_async.exporting.frames`) of gzips of newline-delimited JSON. The gzips are inflated 32 kB at a
-time, because rows that are decoded while their text is still in the processor's cache cost half of what they cost otherwise.
+time, or 96 kB where rows are small, because rows that are decoded while their text is still in the processor's cache cost half of what
+they cost otherwise.
 Everything is checked on the way: each gzip's CRC and length, each member's, and the central directory.
 
 Amplitude's page: https://amplitude.com/docs/apis/analytics/export
@@ -12,7 +13,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from amplitude_async._protocol.decoding import Block
+from amplitude_async._protocol.decoding import Block, lines_of
 from amplitude_async._protocol.inflating import CORRUPT, LONGEST_HEADER, header_length, new_gzip_inflater
 from amplitude_async.errors import ExportError
 from amplitude_async.exporting.frames import DATA, HEADER, PIECE_BYTES, TRAILER, ArchiveLimits, ZipFrames
@@ -28,14 +29,13 @@ __all__ = ["NOTHING", "ArchiveReader", "Block"]
 SLICE_BYTES: Final = 64 << 10
 """Most that is inflated from at once: what an inflater leaves of it is copied at every step, and would be copied again and again."""
 
-_OPENING, _CLOSING = b"{}"
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _MAX_NAMES: Final = 20
 """How many names of skipped members are remembered; all are counted."""
 _NOT_A_GZIP: Final = "something that is no gzip follows the gzip within"
 
 
-NOTHING: Final = Block(b"", 0, "", 0)
+NOTHING: Final = Block([], "", 0)
 """What a step gives that completes no line."""
 
 
@@ -48,13 +48,22 @@ class ArchiveReader:
         limits: How much of an archive is believed.
         is_strict: Give no line of a member before the whole member has been verified.
         bad_rows: What becomes of a line that is longer than the limit; where bad rows are skipped, a blank line stands in its place.
+        piece_bytes: Most that is inflated at a time; 32 kB if nothing is said.
     """
 
-    def __init__(self, limits: ArchiveLimits | None = None, *, is_strict: bool = False, bad_rows: BadRows = "raise") -> None:
+    def __init__(
+        self,
+        limits: ArchiveLimits | None = None,
+        *,
+        is_strict: bool = False,
+        bad_rows: BadRows = "raise",
+        piece_bytes: int | None = None,
+    ) -> None:
         self._limits = ArchiveLimits() if limits is None else limits
         self._frames = ZipFrames(self._limits)
         self._is_strict = is_strict
         self._bad_rows = bad_rows
+        self._piece_bytes = PIECE_BYTES if piece_bytes is None else piece_bytes
         self.member: str = ""
         """The member that is being read."""
         self.members: int = 0
@@ -107,7 +116,7 @@ class ArchiveReader:
     def read_block(self) -> Block | None:
         """Return the next lines; an empty block if a step completed none, ``None`` if more bytes are needed first.
 
-        One call inflates at most 32 kB, so that it takes well under a millisecond.
+        One call inflates a piece at most, so that it takes well under a millisecond.
 
         Raises:
             ExportError: The archive is damaged or passes a limit; names member and line.
@@ -189,7 +198,7 @@ class ArchiveReader:
         text = self._too_long() if is_too_long else b"".join(self._partial)
         self._partial.clear()
         self._partial_bytes = 0
-        return self._block(text, 1)
+        return self._block([text])
 
     def _check_end(self) -> None:
         if self._head.startswith(_GZIP_MAGIC) or (self._inflater is not None and not self._inflater.eof):
@@ -206,16 +215,20 @@ class ArchiveReader:
             if inflater is None:
                 return NOTHING
         try:
-            text: bytes | None = inflater.decompress(self._pending, PIECE_BYTES)
+            text: bytes | None = inflater.decompress(self._pending, self._piece_bytes)
         except CORRUPT:
             text = None
         if text is None:
-            what = "the gzip within is corrupt"
+            # What follows a member that was followed beyond its end is no deflated data.
+            what = "the gzip within is corrupt" if self._is_strict else "the gzip within is corrupt or cut short"
             raise self._damaged(what)
         if inflater.eof:
             self._pending, self._has_more = inflater.unused_data, False
+            if self._frames.give_back(len(self._pending) + sum(map(len, self._waiting))):
+                self._pending = b""
+                self._waiting.clear()
         else:
-            self._pending, self._has_more = inflater.unconsumed_tail, len(text) == PIECE_BYTES
+            self._pending, self._has_more = inflater.unconsumed_tail, len(text) == self._piece_bytes
         if self._is_checking or not self._is_strict:
             # What was held is inflated twice, but it did not grow twice as much.
             self.decoded_bytes += len(text)
@@ -248,46 +261,30 @@ class ArchiveReader:
             return None
         self._pending = pending
         self._inflater = new_gzip_inflater()
+        if not self._is_checking:
+            # Its end need not be searched for. What is checked before it is given is held, and must be the member's alone.
+            self._frames.follow()
         return self._inflater
 
-    def _block(self, text: bytes, count: int) -> Block:
-        block = Block(text, count, self.member, self._line)
-        self._line += count
+    def _block(self, lines: list[bytes]) -> Block:
+        block = Block(lines, self.member, self._line)
+        self._line += len(lines)
         return block
 
     def _whole_lines(self, text: bytes) -> Block:
         """Return the lines that a piece of text completes, and keep what goes on behind them."""
-        end = text.rfind(b"\n") + 1
-        if not end:
-            self._keep(text)
-            return NOTHING
-        limit = self._limits.line_bytes
-        find = text.find
-        first = at = find(b"\n")
-        # One look at each line end counts the lines, and says that an object ends and another begins there. Searching for one
-        # character runs at memory speed, where count() and split() look at every byte by themselves.
-        count, last, is_one_a_line = 1, end - 1, first > 0
-        while at < last:
-            if text[at - 1] != _CLOSING or text[at + 1] != _OPENING:
-                is_one_a_line = False
-            at = find(b"\n", at + 1)
-            count += 1
-        if self._partial_bytes + first > limit:
-            whole, is_one_a_line = self._too_long() + text[first:end], False
-        elif self._partial:
-            # Of a view, so that what is most of the block is copied once.
-            whole = b"".join((*self._partial, memoryview(text)[:end]))
-        else:
-            whole = text[:end]
-        if end > limit:
-            whole, is_one_a_line = self._without_long_lines(whole), False
-        self._partial.clear()
-        self._partial_bytes = 0
-        line = self._line
-        self._line = line + count
-        if end < len(text):
-            self._keep(text[end:])
-        return Block(whole, count, self.member, line, is_one_a_line)
+        lines = lines_of(text)
+        rest = b"" if text.endswith(b"\n") or not lines else lines.pop()
+        if lines:
+            if self._partial_bytes + len(text) > self._limits.line_bytes:
+                self._leave_out_long(lines)
+            if self._partial:
+                lines[0] = b"".join((*self._partial, lines[0]))
+                self._partial.clear()
+            self._partial_bytes = 0
+        block = self._block(lines)
+        self._keep(rest)
+        return block
 
     def _keep(self, text: bytes) -> None:
         """Keep the beginning of a line that goes on; of one that is too long already, only how long it is."""
@@ -298,14 +295,20 @@ class ArchiveReader:
             else:
                 self._partial.append(text)
 
-    def _without_long_lines(self, text: bytes) -> bytes:
-        limit = self._limits.line_bytes
-        return b"\n".join(line if len(line) <= limit else self._too_long(index) for index, line in enumerate(text.split(b"\n")))
+    def _leave_out_long(self, lines: list[bytes]) -> None:
+        """Put a blank line in the place of each that is too long; the first may have begun before."""
+        before = self._partial_bytes
+        for index, line in enumerate(lines):
+            if before + len(line) - 1 > self._limits.line_bytes:
+                lines[index] = self._too_long(index)
+                if not index:
+                    self._partial.clear()
+            before = 0
 
     def _too_long(self, index: int = 0) -> bytes:
         """Return what stands for a line that is too long: a blank one, no JSON, so that it is counted as a bad row."""
         if self._bad_rows == "skip":
-            return b""
+            return b"\n"
         line = self._line + index
         message = f"A row is longer than {self._limits.line_bytes:,} bytes (member {self.member}, line {line})"
         raise ExportError(message, member=self.member, line=line)

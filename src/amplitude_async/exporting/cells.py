@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 import msgspec
 from msgspec import Meta, Raw
 
-from amplitude_async._protocol.decoding import is_one_a_line
 from amplitude_async.exporting.columns import COLUMNS, UNKNOWN, Kind
 
 if TYPE_CHECKING:
@@ -41,6 +40,7 @@ _EXACT_INT: Final = 2**53
 """Doubles hold every integer up to this one."""
 
 _NULL: Final = b"null"
+_OPENING, _CLOSING = b"{}"
 
 
 class UnreadableRowError(ValueError):
@@ -88,7 +88,7 @@ class CellReader:
         except (ValueError, RecursionError):
             return None
         # A decoder of many lines takes two objects on a line, or one on two.
-        if len(found) != rows or not is_one_a_line(text):
+        if len(found) != rows or not _is_one_a_line(text):
             return None
         cells = list(map(_astuple, found))
         return list(map(self._gathered, cells)) if self._learned else cells
@@ -137,6 +137,19 @@ class CellReader:
         if fresh and len(self._learned) + len(fresh) <= _MOST_LEARNED:
             self._learned += fresh
             self._decode, self._decode_all = _new_decoder(self._learned)
+
+
+def _is_one_a_line(text: bytes) -> bool:
+    """Say whether no object goes on in the next line, given that there are as many objects as lines.
+
+    Where a line ends with ``}`` and the next begins with ``{``, an object has ended: within one, a comma would stand between.
+    """
+    at, last = text.find(b"\n"), len(text) - 1
+    while 0 <= at < last:
+        if not at or text[at - 1] != _CLOSING or text[at + 1] != _OPENING:
+            return False
+        at = text.find(b"\n", at + 1)
+    return True
 
 
 def with_unknown(unknown: str | None, found: Mapping[str, bytes]) -> str:

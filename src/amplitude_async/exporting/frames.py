@@ -5,8 +5,8 @@ data descriptor itself: a place is the end of a member if a descriptor stands th
 are those of the very bytes read so far, and the next record begins right behind it. That is 96 bits that have to agree, so bytes
 of a member that merely look like a descriptor are no danger; and it costs a search and a CRC, not an inflate.
 
-Who has the whole archive can read its directory first and say where members end; then nothing is searched for, and all is checked as
-before.
+Who has the whole archive can read its directory first and say where members end; who inflates a member's gzip comes upon its end.
+Then nothing is searched for, and all is checked as before.
 
 The central directory is compared, entry by entry, with what was read, and the end records with both. An archive that was cut
 anywhere is never a short success.
@@ -172,6 +172,8 @@ class ZipFrames:
         self._state: Callable[[], Frame | None] = self._signature
         self._member: Member | None = None
         self._count = self._crc = 0
+        self._given_from = (0, 0, 0)
+        """Where what a follower was given last begins in the buffer, and how many bytes of the member came before, with which CRC."""
         self._probed_at = self._probed_crc = 0
         """The CRC up to a place within the buffer, so that however many places look like a descriptor, bytes are summed up once."""
         self._inflate = zlib.decompressobj(-15)
@@ -211,6 +213,7 @@ class ZipFrames:
         self._buffer = rest + data if rest else data
         self._view = memoryview(self._buffer)
         self._at = 0
+        self._given_from = (0, self._count, self._crc)
 
     def _ends_nothing(self, rest: bytes, data: bytes) -> bool:
         """Say whether what was held back is nothing but the member's, so that the data behind it need not be copied to it."""
@@ -225,7 +228,7 @@ class ZipFrames:
             ExportError: The archive is not whole.
         """
         if not self.is_done:
-            where = "within a member" if self._state in {self._stored, self._searched, self._deflated} else "before its end record"
+            where = "within a member" if self._state in self._within else "before its end record"
             self._damaged(f"it was cut short {where}, after {self._start + len(self._buffer):,} bytes")
 
     def next_frame(self) -> Frame | None:
@@ -327,6 +330,47 @@ class ZipFrames:
         if self._count < member.compressed:
             return None
         return self._trailer(member)
+
+    @property
+    def _within(self) -> tuple[Callable[[], Frame | None], ...]:
+        return self._stored, self._searched, self._followed, self._deflated
+
+    def follow(self) -> None:
+        """Search no further for the member's end: who inflates its gzip comes upon it, and gives back what is behind it.
+
+        All bytes that were fed are given until then. Where the end is known, or was not searched for, nothing changes.
+        """
+        if self._state == self._searched:
+            self._state = self._followed
+            self._given_from = (self._at, self._count, self._crc)
+
+    def _followed(self) -> Frame | None:
+        """Give the bytes of a member whose end is being looked for elsewhere."""
+        left = self._left()
+        if not left:
+            return None
+        self._given_from = (self._at, self._count, self._crc)
+        return self._data(self._take(left))
+
+    def give_back(self, length: int) -> bool:
+        """Take back the last bytes that were given of a member that was followed, and search for its end from there.
+
+        Returns:
+            Whether they are taken back; else they are the member's, and the end behind them is searched for, or known.
+        """
+        if self._state != self._followed:
+            return False
+        self._state = self._searched
+        begin, count, crc = self._given_from
+        if self._at == begin:
+            # They were given before, when the end was searched for.
+            return False
+        self._at -= length
+        self._count = count + self._at - begin
+        self._crc = crc32(self._view[begin : self._at], crc)
+        self._scanned = self._at
+        self._probed_at = -1
+        return True
 
     def _searched(self) -> Frame | None:
         """Give the bytes of a stored member whose size stands behind it."""

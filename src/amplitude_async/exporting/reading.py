@@ -216,11 +216,20 @@ class Blocks:
     """The lines of a download, a block at a time: what one step of inflating gives."""
 
     def __init__(
-        self, downloads: Downloads, counts: ExportCounts, limits: ArchiveLimits | None, *, is_strict: bool, bad_rows: BadRows
+        self,
+        downloads: Downloads,
+        counts: ExportCounts,
+        limits: ArchiveLimits | None,
+        *,
+        is_strict: bool,
+        bad_rows: BadRows,
+        piece_bytes: int | None = None,
     ) -> None:
         from amplitude_async.exporting.archive import ArchiveReader  # noqa: PLC0415 - only where rows are read
 
-        self._new_reader: Callable[[], ArchiveReader] = partial(ArchiveReader, limits, is_strict=is_strict, bad_rows=bad_rows)
+        self._new_reader: Callable[[], ArchiveReader] = partial(
+            ArchiveReader, limits, is_strict=is_strict, bad_rows=bad_rows, piece_bytes=piece_bytes
+        )
         self._reader: ArchiveReader = self._new_reader()
         self._downloads = downloads
         self._counts = counts

@@ -192,7 +192,7 @@ class ParquetSink:
             ExportError: One of these, or of those before, cannot be read, and such rows are not left out; or the disk is full.
         """
         self._blocks.append(block)
-        self._gathered += len(block.text)
+        self._gathered += sum(map(len, block.lines))
         if self._gathered >= PARQUET_HOP_BYTES:
             await self._hop()
 
@@ -226,7 +226,7 @@ class ParquetSink:
             self.skipped += 1
             at += good + 1
             if rest is None:
-                rest = iter(block.lines()[at:])
+                rest = (line.removesuffix(b"\n") for line in block.lines[at:])
 
     async def commit(self) -> ExportedFile:
         """Give it its name."""
@@ -266,15 +266,15 @@ def by_hour(block: Block) -> list[tuple[str, Block]]:
         ExportError: A row does not say which hour that is.
     """
     grouped: dict[str, list[bytes]] = {}
-    for index, line in enumerate(block.lines()):
+    for index, line in enumerate(block.lines):
         try:
             match = _HOUR_IN_ROW.match(_uploaded.decode(line).server_upload_time or "")
         except ValueError:
             match = None
         if match is None:
             raise unreadable(block, index, "it does not say when it was uploaded")
-        grouped.setdefault(f"{match[1]}{match[2]}{match[3]}T{match[4]}", []).append(line)
-    return [(hour, block._replace(text=b"".join(line + b"\n" for line in own), rows=len(own))) for hour, own in grouped.items()]
+        grouped.setdefault(f"{match[1]}{match[2]}{match[3]}T{match[4]}", []).append(line if line.endswith(b"\n") else line + b"\n")
+    return [(hour, block._replace(lines=own)) for hour, own in grouped.items()]
 
 
 class HourFiles:
