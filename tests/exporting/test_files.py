@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import fcntl
 import gzip
 import io
 import json
@@ -46,7 +47,7 @@ from servers import HTML, NOT_FOUND, HourServer, answering, cut, endless, flippe
 from amplitude_async import ArchiveLimits, AsyncAmplitude, ExportError, InvalidArgumentError, NotFoundError
 from amplitude_async.errors import AmplitudeError, ExportStorageError
 from amplitude_async.exporting import files
-from amplitude_async.exporting.files import AtomicFile, in_thread, make_folder
+from amplitude_async.exporting.files import AtomicFile, Buffered, in_thread, make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -698,6 +699,86 @@ async def test_a_disk_that_cannot_be_written_is_a_storage_error(tmp_path: Path, 
             with pytest.raises(ExportStorageError, match=rf"{tmp_path.name}.*Read-only file system"):
                 await writing[way]()
     assert left(tmp_path) == []
+
+
+def test_room_is_reserved_where_the_system_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a long write the room is reserved, never by the C library's writes to every page; where it cannot be, the file is the same."""
+    asked: list[tuple[int, int, bool]] = []
+
+    def allocate(descriptor: int, at: int, length: int) -> None:
+        asked.append((at, length, bool(fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_APPEND)))
+        raise OSError(errno.EOPNOTSUPP, "no such thing")
+
+    data = os.urandom(files.RESERVED_FROM + 1)
+    for name in ("reserved", "not reserved"):
+        if name == "not reserved":
+            monkeypatch.setattr(os, "posix_fallocate", allocate)
+        file = AtomicFile(tmp_path / name)
+        for piece in (b"short", data, b"", data):
+            file.write(piece)
+        assert not fcntl.fcntl(file.fileno(), fcntl.F_GETFL) & os.O_APPEND
+        file.commit()
+        assert (tmp_path / name).read_bytes() == b"short" + data + data
+    assert asked == [(5, len(data), True), (5 + len(data), len(data), True)]
+
+
+@pytest.mark.anyio
+async def test_a_buffer_is_kept_for_the_next_file(tmp_path: Path) -> None:
+    """A second file is gathered in the buffer of the first, two at once in one each, and one is kept; none before there is anything."""
+    files._spare.clear()
+    async with Buffered(tmp_path / "nothing"):
+        pass
+    assert files._spare == []
+    async with Buffered(tmp_path / "one") as one, Buffered(tmp_path / "other") as other:
+        await one.write(b"one")
+        await other.write(b"other")
+        await one.commit()
+        await other.commit()
+    assert ((tmp_path / "one").read_bytes(), (tmp_path / "other").read_bytes()) == (b"one", b"other")
+    [kept] = files._spare
+    async with Buffered(tmp_path / "next") as following:
+        await following.write(b"next")
+        assert files._spare == []
+    assert files._spare == [kept]
+
+
+@pytest.mark.anyio
+async def test_a_target_gets_little_at_once() -> None:
+    """What is handed to a target of somebody else's is at most 2 MiB, and all of it in order."""
+    given: list[bytes] = []
+
+    class Target:
+        async def write(self, data: bytes) -> None:
+            given.append(data)
+
+    data = os.urandom(9 << 20)
+    async with Buffered(Target()) as file:
+        for at in range(0, len(data), 300_000):
+            await file.write(data[at : at + 300_000])
+        await file.commit()
+    assert b"".join(given) == data
+    assert max(map(len, given)) == files.TARGET_BYTES
+    assert file.length == len(data)
+
+
+@pytest.mark.anyio
+async def test_a_file_that_its_check_refuses_never_appears(tmp_path: Path) -> None:
+    """The name is given when the check, step by step, has found nothing; what it finds is raised, and no file is left."""
+    async with Buffered(tmp_path / "fine") as file:
+        await file.write(b"whole")
+        steps = iter((True, True, False))
+        await file.commit(lambda: next(steps) and file.read(0, 100) == b"whole" and left(tmp_path) != ["fine"])
+    assert (tmp_path / "fine").read_bytes() == b"whole"
+    with pytest.raises(ExportError, match="never"):
+        async with Buffered(tmp_path / "damaged") as file:
+            await file.write(b"half")
+            await file.commit(refusal)
+    assert left(tmp_path) == ["fine"]
+
+
+def refusal() -> bool:
+    message = "never"
+    raise ExportError(message)
 
 
 @pytest.mark.anyio

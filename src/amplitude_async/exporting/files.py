@@ -1,6 +1,6 @@
 """Files that appear under their name only when they are complete: written beside it, synced, renamed.
 
-Everything that touches the disk runs in a worker thread, two megabytes at a time: a thread hop for every 16 kB costs three times as
+Everything that touches the disk runs in a worker thread, four megabytes at a time: a thread hop for every 16 kB costs three times as
 much as the download.
 """
 
@@ -33,8 +33,12 @@ T = TypeVar("T")
 
 PathLike = str | os.PathLike[str]
 
-HOP_BYTES: Final = 2 << 20
+HOP_BYTES: Final = 4 << 20
 """How much is gathered for one hop into a thread."""
+TARGET_BYTES: Final = 2 << 20
+"""How much a target of somebody else's is given at once: it gets a copy, which is memory too."""
+RESERVED_FROM: Final = 1 << 20
+"""From what length on of one write its room on the disk is reserved beforehand."""
 GZIP: Final = 31
 GZIP_LEVEL: Final = 6
 _MODE: Final = 0o600
@@ -168,6 +172,25 @@ def hold(descriptor: int) -> bool:
     return True
 
 
+def reserve(descriptor: int, at: int, length: int) -> None:
+    """Have the file system find the room for what is written next at once, not page by page: a third off the time of writing.
+
+    Where it cannot, nothing happens, and what is wrong is left to be said by the write.
+    """
+    try:
+        import fcntl  # noqa: PLC0415 - not everywhere
+
+        # The C library would make up for a file system that knows no such thing by a write to every page. It does not where a file
+        # is appended to: https://man7.org/linux/man-pages/man3/posix_fallocate.3.html
+        fcntl.fcntl(descriptor, fcntl.F_SETFL, os.O_APPEND)
+        try:
+            os.posix_fallocate(descriptor, at, length)
+        finally:
+            fcntl.fcntl(descriptor, fcntl.F_SETFL, 0)
+    except (ImportError, AttributeError, OSError):
+        return
+
+
 class AtomicFile:
     """A file in the making; blocks, so use it in a thread.
 
@@ -186,6 +209,7 @@ class AtomicFile:
         self.path = path
         self.length: int = 0
         self._digest: Any = None
+        self._shown_to: list[Callable[[memoryview], object]] = []
         short = os.fsencode(path.name)[:_MAX_NAME].decode("utf-8", "ignore")
         self._part = path.with_name(f".{short}.{token_hex(4)}.part")
         failure: ExportStorageError | InvalidArgumentError | None = None
@@ -208,6 +232,11 @@ class AtomicFile:
     def hashed(self) -> Self:
         """Have its SHA-256 computed as it is written."""
         self._digest = sha256()
+        return self.shown_to(self._digest.update)
+
+    def shown_to(self, look: Callable[[memoryview], object]) -> Self:
+        """Have what is written looked at, piece by piece."""
+        self._shown_to.append(look)
         return self
 
     @property
@@ -227,6 +256,8 @@ class AtomicFile:
         """
         view = memoryview(data)
         failure: ExportStorageError | None = None
+        if len(view) >= RESERVED_FROM:
+            reserve(self._descriptor, self.length, len(view))
         try:
             while view:
                 view = view[os.write(self._descriptor, view) :]
@@ -235,8 +266,8 @@ class AtomicFile:
         if failure is not None:
             raise failure
         self.length += len(data)
-        if self._digest is not None:
-            self._digest.update(data)
+        for look in self._shown_to:
+            look(memoryview(data))
         return len(data)
 
     def read(self, at: int, length: int) -> bytes:
@@ -300,6 +331,24 @@ def _sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
+_spare: Final[list[memoryview]] = []
+"""A buffer that is not in use, kept for the next file. Whether the C library gives freed memory back to the system depends on what
+lies beside it, and each 4 kB of new memory is a page fault: 2.5 ms for all, a tenth of what it takes to save 20 MB."""
+
+
+def _take_buffer() -> memoryview:
+    with suppress(IndexError):
+        buffer = _spare.pop()
+        if len(buffer) == HOP_BYTES:
+            return buffer
+    return memoryview(bytearray(HOP_BYTES))
+
+
+def _give_back(buffer: memoryview) -> None:
+    if buffer and not _spare:
+        _spare.append(buffer)
+
+
 class Buffered:
     """Gathers pieces and writes them to a path or a target; an async context manager.
 
@@ -312,12 +361,21 @@ class Buffered:
         target: A path, or something with an async ``write``.
         is_gzipped: Compress what is written (a gzip without a time, so that equal rows are equal bytes).
         is_hashed: Compute the SHA-256 of the file.
+        look: Looks at what is written to a path, in the thread that writes it.
     """
 
-    def __init__(self, target: Path | BytesTarget, *, is_gzipped: bool = False, is_hashed: bool = False) -> None:
+    def __init__(
+        self,
+        target: Path | BytesTarget,
+        *,
+        is_gzipped: bool = False,
+        is_hashed: bool = False,
+        look: Callable[[memoryview], object] | None = None,
+    ) -> None:
         self._target = target
         self._is_hashed = is_hashed
-        self._buffer = memoryview(bytearray(HOP_BYTES))
+        self._look = look
+        self._buffer = memoryview(b"")
         self._filled = 0
         self._deflate = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, GZIP) if is_gzipped else None
         self._file: AtomicFile | None = None
@@ -331,8 +389,11 @@ class Buffered:
             path = self._target
 
             def create() -> None:
-                file = AtomicFile(path)
-                self._file = file.hashed() if self._is_hashed else file
+                self._file = AtomicFile(path)
+                if self._is_hashed:
+                    self._file.hashed()
+                if self._look is not None:
+                    self._file.shown_to(self._look)
 
             try:
                 await in_thread(create)
@@ -342,6 +403,8 @@ class Buffered:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        _give_back(self._buffer)
+        self._buffer = memoryview(b"")
         if self._file is not None and not self._is_committed:
             await in_thread(self._file.abort)
 
@@ -357,6 +420,8 @@ class Buffered:
             self._filled = end
             return
         rest = memoryview(piece)
+        if rest and not self._buffer:
+            self._buffer = _take_buffer()
         while rest:
             taken = rest[: len(self._buffer) - self._filled]
             self._buffer[self._filled : self._filled + len(taken)] = taken
@@ -365,29 +430,44 @@ class Buffered:
             if self._filled == len(self._buffer):
                 await self._hop()
 
-    async def written(self) -> AtomicFile:
-        """Write what is left and return the path's file, to be read before it is committed.
+    def read(self, at: int, length: int) -> bytes:
+        """Return what was written to a path: so many bytes from a place on, fewer only at the end. Blocks; for ``commit()``'s check.
 
         Raises:
-            ExportStorageError: The disk is full, or broken.
+            ExportStorageError: The disk is broken.
         """
-        await self._hop()
-        if self._file is None:
-            message = "there is no file of a path"
-            raise RuntimeError(message)
-        return self._file
+        return b"" if self._file is None else self._file.read(at, length)
 
-    async def commit(self) -> None:
+    async def commit(self, check: Callable[[], bool] | None = None) -> None:
         """Write what is left and give the file its name.
 
+        Args:
+            check: Checks some of what was written, in a thread; says whether there is more to check. If it raises, there is no file.
+
         Raises:
             ExportStorageError: The disk is full, or broken.
         """
-        await self._hop(is_last=True)
-        if self._file is not None:
-            await in_thread(self._file.commit)
-            self._is_committed = True
-            self.length, self.sha256 = self._file.length, self._file.sha256
+        file = self._file
+        if file is None or self._deflate is not None:
+            await self._hop(is_last=True)
+        if file is None:
+            return
+        rest, self._filled = self._buffer[: self._filled], 0
+
+        def finish() -> bool:
+            nonlocal rest
+            if rest:
+                file.write(rest)
+                rest = rest[:0]
+            if check is not None and check():
+                return False
+            file.commit()
+            return True
+
+        while not await in_thread(finish):
+            pass  # between steps a cancellation is heard
+        self._is_committed = True
+        self.length, self.sha256 = file.length, file.sha256
 
     async def _hop(self, *, is_last: bool = False) -> None:
         """Write what is in the buffer. Nothing is put there meanwhile: whoever writes waits for this, and so does a cancellation."""
@@ -398,11 +478,12 @@ class Buffered:
         if file is not None:
             await in_thread(lambda: file.write(gathered if deflate is None else _compressed(deflate, gathered, is_last=is_last)))
             return
-        # Half a megabyte takes more than a turn of the event loop to compress.
-        data = bytes(gathered) if deflate is None else await in_thread(lambda: _compressed(deflate, gathered, is_last=is_last))
+        # This takes more than a turn of the event loop to compress.
+        data = gathered if deflate is None else await in_thread(lambda: _compressed(deflate, gathered, is_last=is_last))
         self.length += len(data)
-        if data and not isinstance(self._target, Path):
-            await self._hand_on(self._target.write(data))
+        if not isinstance(self._target, Path):
+            for at in range(0, len(data), TARGET_BYTES):
+                await self._hand_on(self._target.write(bytes(data[at : at + TARGET_BYTES])))
 
     @staticmethod
     async def _hand_on(written: object) -> None:

@@ -193,6 +193,25 @@ class ZipFrames:
         """How many bytes of the archive were given out as frames."""
         return self._start + self._at
 
+    @property
+    def unread(self) -> int:
+        """How many bytes of a stored member come before anything else; 0 where it is not known how long it is."""
+        if self._state != self._stored or self._left():
+            return 0
+        member = self._current()
+        return member.compressed - self._count
+
+    def pass_over(self, length: int, extend: Callable[[int], int]) -> None:
+        """Take the next of the ``unread`` bytes as read, without a frame.
+
+        Args:
+            length: How many, at most all.
+            extend: What a CRC comes to behind them.
+        """
+        self._count += length
+        self._crc = extend(self._crc)
+        self._start += length
+
     def feed(self, data: bytes) -> None:
         """Take more bytes.
 

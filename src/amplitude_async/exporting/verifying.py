@@ -1,7 +1,7 @@
 """What a saved archive is checked for: its members and its directory, or every row as well. Pure.
 
 What passes by is checked as it comes. What is in a file is checked there, which costs less: its directory, at the end, says where
-members end, and they need not be searched for.
+members end, and they need not be searched for, nor read again but for their ends, since what was written was summed up block by block.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from amplitude_async.errors import ExportError, ExportStorageError
 from amplitude_async.exporting.archive import ArchiveReader
 from amplitude_async.exporting.ending import TAIL_BYTES, find_directory
 from amplitude_async.exporting.frames import ZipFrames, read_entry
+from amplitude_async.exporting.sums import BLOCK_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from amplitude_async._protocol.decoding import BadRows
     from amplitude_async.exporting.frames import ArchiveLimits
+    from amplitude_async.exporting.sums import BlockSums
 
 __all__ = ["ArchiveCheck", "FileCheck", "RowCheck"]
 
-PIECE_BYTES: Final = 64 << 10
-"""How much of a file is read at once: what stays in the processor's cache until it is summed up."""
-STEP_BYTES: Final = 16 << 20
-"""How much of a file is checked in one step: some milliseconds."""
+STEP_PIECES: Final = 256
+"""How many pieces of a file are read and checked in one step: some milliseconds."""
 
 
 class ArchiveCheck:
@@ -63,19 +63,17 @@ class FileCheck:
 
     Args:
         read: Reads so many bytes of the file from a place on; fewer only at its end.
-        length: How long the file is.
+        sums: Of all that was written to it, when the first step is taken.
         limits: What to believe.
     """
 
-    def __init__(self, read: Callable[[int, int], bytes], length: int, limits: ArchiveLimits | None) -> None:
+    def __init__(self, read: Callable[[int, int], bytes], sums: BlockSums, limits: ArchiveLimits | None) -> None:
         self._read = read
-        self._length = length
+        self._sums = sums
         self._limits = limits
-        self._frames = ZipFrames(limits, _places(read, length))
+        self._frames = ZipFrames(limits, _places(read, sums))
         self._at = 0
         self._trusts_directory = True
-        self.rows: int | None = None
-        self.skipped: int = 0
 
     @property
     def members(self) -> int:
@@ -100,31 +98,39 @@ class FileCheck:
         return True
 
     def _step(self) -> bool:
-        until = min(self._at + STEP_BYTES, self._length)
         frames = self._frames
-        while self._at < until:
-            piece = self._read(self._at, PIECE_BYTES)
+        for _ in range(STEP_PIECES):
+            piece = self._read(self._at, self._sums.block_bytes)
             if not piece:
-                break
+                frames.finish()
+                return False
             self._at += len(piece)
             frames.feed(piece)
             while frames.next_frame() is not None:
                 pass
-        if until <= self._at < self._length:
-            return True
-        frames.finish()
-        return False
+            self._pass_over()
+        return True
+
+    def _pass_over(self) -> None:
+        """Leave out the blocks that lie within a member: their sums tell what is to be known of them."""
+        sums = self._sums
+        first, is_within = divmod(self._at, sums.block_bytes)
+        count = min(self._frames.unread, sums.length - self._at) // sums.block_bytes
+        if count > 0 and not is_within:
+            length = count * sums.block_bytes
+            self._frames.pass_over(length, lambda crc: sums.extend(crc, first, count))
+            self._at += length
 
 
-def _places(read: Callable[[int, int], bytes], length: int) -> Iterator[tuple[int, int]]:
+def _places(read: Callable[[int, int], bytes], sums: BlockSums) -> Iterator[tuple[int, int]]:
     """Yield where members begin and how long their data is, as far as a central directory can be read; the rest is not known."""
-    start = max(0, length - TAIL_BYTES)
+    start = max(0, sums.length - TAIL_BYTES)
     place = find_directory(read(start, TAIL_BYTES), start)
     if place is None:
         return
     at, end = place
     while at < end:
-        piece = read(at, PIECE_BYTES)
+        piece = read(at, BLOCK_BYTES)
         inner = 0
         while (entry := read_entry(piece, inner)) is not None:
             member, size = entry
