@@ -138,7 +138,7 @@ class Export:
         A page in place of a zip, and more bytes than were announced or than ``limits`` believe, are an error as soon as they come;
         what else is damaged is found when the whole zip is there. A zip is taken as its directory says, as by all who unzip it. Who
         reads forward cannot (``verify="rows"``, a target, ``events()``, ``sync``): a file that was made to hold a false end of itself
-        is an error there, never other rows.
+        may be an error there, and never gives other rows.
 
         Args:
             target: A path, or anything with an async ``write(bytes)``: an aiofiles or anyio file, an upload. Such a target is
