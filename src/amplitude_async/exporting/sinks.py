@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol, Self
 
 import msgspec
 
-from amplitude_async._protocol.decoding import RowSifter, unreadable
+from amplitude_async._protocol.decoding import RowSifter, lines_of, unreadable
 from amplitude_async._protocol.masking import mask
 from amplitude_async.exporting.cells import UnreadableRowError
 from amplitude_async.exporting.files import AtomicFile, Buffered, in_thread
@@ -152,7 +152,8 @@ class ParquetSink:
         self._hour = hour
         self.rows: int = 0
         self.skipped: int = 0
-        self._blocks: list[Block] = []
+        self._texts: list[tuple[bytes, int, Block]] = []
+        """What is to be written: lines as one text, how many, and where they are from: a block without lines."""
         self._gathered = 0
         self._file: AtomicFile | None = None
         self._writer: ParquetWriter | None = None
@@ -191,22 +192,24 @@ class ParquetSink:
         Raises:
             ExportError: One of these, or of those before, cannot be read, and such rows are not left out; or the disk is full.
         """
-        self._blocks.append(block)
-        self._gathered += sum(map(len, block.lines))
+        # Joined while they are in the processor's cache.
+        text = block.text
+        self._texts.append((text, block.rows, block._replace(lines=[])))
+        self._gathered += len(text)
         if self._gathered >= PARQUET_HOP_BYTES:
             await self._hop()
 
     async def _hop(self) -> None:
-        blocks, self._blocks, self._gathered = self._blocks, [], 0
+        texts, self._texts, self._gathered = self._texts, [], 0
 
         def write() -> None:
-            for block in blocks:
-                self._take(block)
+            for text, rows, place in texts:
+                self._take(text, rows, place)
 
         await in_thread(write)
 
-    def _take(self, block: Block) -> None:
-        """Hand a block to the writer; runs in a thread."""
+    def _take(self, text: bytes, rows: int, place: Block) -> None:
+        """Hand lines to the writer; runs in a thread."""
         writer = self._writer
         if writer is None:
             message = "write() outside the sink's own block"
@@ -215,18 +218,18 @@ class ParquetSink:
         at = 0
         while True:
             try:
-                self.rows += writer.write_text(block.text, block.rows) if rest is None else writer.write(rest)
+                self.rows += writer.write_text(text, rows) if rest is None else writer.write(rest)
             except UnreadableRowError as fault:
                 good, reason = fault.index, fault.reason
             else:
                 return
             if self._bad_rows == "raise":
-                raise unreadable(block, at + good, mask(reason))
+                raise unreadable(place, at + good, mask(reason))
             self.rows += good
             self.skipped += 1
             at += good + 1
             if rest is None:
-                rest = (line.removesuffix(b"\n") for line in block.lines[at:])
+                rest = (line.removesuffix(b"\n") for line in lines_of(text)[at:])
 
     async def commit(self) -> ExportedFile:
         """Give it its name."""
