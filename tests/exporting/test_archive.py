@@ -496,8 +496,9 @@ class Keyed(TypedDict):
     ],
 )
 def test_a_model_of_few_columns_is_given_more_text(model: Any, piece_bytes: int) -> None:
-    """Rows of up to 16 columns leave room in the processor's cache for more text, larger ones do not."""
+    """Rows of up to 16 columns leave room in the processor's cache for more text; larger ones do not, nor may all of it be bad rows."""
     assert RowDecoder(model, "raise").piece_bytes == piece_bytes
+    assert RowDecoder(model, "skip").piece_bytes == PIECE_BYTES
 
 
 def test_rows_become_models() -> None:

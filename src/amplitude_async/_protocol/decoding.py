@@ -102,7 +102,9 @@ class RowDecoder(Generic[T]):
             reason = mask(str(refusal))
         if not reason:
             self._loads = decoder.decode
-            self.piece_bytes: int = LONG_PIECE_BYTES if _is_narrow(model) else PIECE_BYTES
+            # A row that cannot be read takes ten times as long, and where such are left out all may be bad.
+            is_long = bad_rows == "raise" and _is_narrow(model)
+            self.piece_bytes: int = LONG_PIECE_BYTES if is_long else PIECE_BYTES
             """How much text is best inflated at a time: text and rows should stay in the processor's cache."""
             return
         message = f"model cannot be decoded into: {reason}"
