@@ -583,7 +583,7 @@ def test_a_line_without_end_is_not_gathered(bad_rows: BadRows) -> None:
     fault: ExportError | None = None
     try:
         while (block := reader.read_block()) is not None:
-            most = max(most, sum(map(len, reader._partial)))
+            most = max(most, sum(map(len, reader._lines._partial)))
             if block.rows:
                 rows_of, skipped, _ = decoder.decode(block)
                 found.append((len(rows_of), skipped))

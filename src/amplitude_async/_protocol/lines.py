@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from amplitude_async._protocol.decoding import Block, lines_of
 from amplitude_async._protocol.inflating import (
     CORRUPT,
     LONGEST_HEADER,
@@ -18,10 +17,11 @@ from amplitude_async._protocol.inflating import (
     header_length,
     new_gzip_inflater,
 )
+from amplitude_async._protocol.splitting import LineSplitter
 from amplitude_async.errors import ExportError
 
 if TYPE_CHECKING:
-    from amplitude_async._protocol.decoding import BadRows
+    from amplitude_async._protocol.decoding import BadRows, Block
     from amplitude_async._protocol.inflating import GzipInflater
 
 __all__ = ["LineReader"]
@@ -29,8 +29,6 @@ __all__ = ["LineReader"]
 SLICE_BYTES: Final = 64 << 10
 """Most that is inflated from at once: what an inflater leaves of it is copied at every step."""
 _MAGIC: Final = b"\x1f\x8b"
-_BLANK: Final = b"\n"
-"""What stands for a line that is too long where bad rows are skipped: no JSON, so that it is counted as one."""
 
 
 class LineReader:
@@ -48,16 +46,14 @@ class LineReader:
     def __init__(self, name: str, limits: ArchiveLimits | None = None, *, bad_rows: BadRows = "raise") -> None:
         self._name = name
         self._limits = ArchiveLimits() if limits is None else limits
-        self._bad_rows = bad_rows
+        self._lines = LineSplitter(self._limits.line_bytes, bad_rows)
+        self._lines.begin(name, name)
         self._waiting: deque[bytes] = deque()
         self._pending = b""
         self._has_more = False
         self._inflater: GzipInflater | None = None
         self._is_plain = False
         self._is_finished = False
-        self._partial: list[bytes] = []
-        self._partial_bytes = 0
-        self._line = 1
         self.downloaded_bytes: int = 0
         self.decoded_bytes: int = 0
 
@@ -86,19 +82,20 @@ class LineReader:
         return self._end() if self._is_finished else None
 
     def _damaged(self, what: str) -> ExportError:
-        message = f"The file is damaged: {what} ({self._name}, line {self._line})"
-        return ExportError(message, member=self._name, line=self._line)
+        line = self._lines.line
+        message = f"The file is damaged: {what} ({self._name}, line {line})"
+        return ExportError(message, member=self._name, line=line)
 
     def _step(self) -> Block:
         if self._is_plain:
-            plain, self._pending = self._pending, b""
+            plain, self._pending, self._has_more = self._pending, b"", False
             self.decoded_bytes += len(plain)
-            return self._whole_lines(plain)
+            return self._lines.split(plain)
         inflater = self._inflater
         if inflater is None or inflater.eof:
             inflater = self._begin()
             if inflater is None:
-                return self._block([])
+                return self._lines.split(b"")
         try:
             text: bytes | None = inflater.decompress(self._pending, PIECE_BYTES)
         except CORRUPT:
@@ -117,7 +114,7 @@ class LineReader:
         if self.decoded_bytes > limits.ratio_from_bytes and self.decoded_bytes > limits.ratio * self.downloaded_bytes:
             what = f"it grows to more than {limits.ratio:g} times its size"
             raise self._damaged(what)
-        return self._whole_lines(text)
+        return self._lines.split(text)
 
     def _begin(self) -> GzipInflater | None:
         """Begin the gzip, or a further one behind it; ``None`` if it does not begin yet, or is none."""
@@ -146,53 +143,4 @@ class LineReader:
         if not self._is_plain and (self._inflater is None or not self._inflater.eof or self._pending.strip(b"\0")):
             what = "it is cut short" if self.downloaded_bytes else "it is empty"
             raise self._damaged(what)
-        if not self._partial_bytes:
-            return None
-        text = _BLANK if self._partial_bytes > self._limits.line_bytes else b"".join(self._partial)
-        self._partial, self._partial_bytes = [], 0
-        return self._block([text])
-
-    def _block(self, lines: list[bytes]) -> Block:
-        block = Block(lines, self._name, self._line)
-        self._line += len(lines)
-        return block
-
-    def _whole_lines(self, text: bytes) -> Block:
-        """Return the lines that a piece of text completes, and keep what goes on behind them."""
-        self._has_more = self._has_more and not self._is_plain
-        lines = lines_of(text)
-        rest = b"" if text.endswith(b"\n") or not lines else lines.pop()
-        if lines:
-            if self._partial_bytes + len(text) > self._limits.line_bytes:
-                self._leave_out_long(lines)
-            if self._partial:
-                lines[0] = b"".join((*self._partial, lines[0]))
-            self._partial, self._partial_bytes = [], 0
-        block = self._block(lines)
-        self._keep(rest)
-        return block
-
-    def _keep(self, text: bytes) -> None:
-        """Keep the beginning of a line that goes on; of one that is too long already, only how long it is."""
-        self._partial_bytes += len(text)
-        if self._partial_bytes > self._limits.line_bytes:
-            self._partial = [self._too_long(0)]
-        elif text:
-            self._partial.append(text)
-
-    def _leave_out_long(self, lines: list[bytes]) -> None:
-        """Put a blank line in the place of each that is too long; the first may have begun before."""
-        before = self._partial_bytes
-        for index, line in enumerate(lines):
-            if before + len(line) - 1 > self._limits.line_bytes:
-                lines[index] = self._too_long(index)
-                if not index:
-                    self._partial = []
-            before = 0
-
-    def _too_long(self, index: int) -> bytes:
-        if self._bad_rows == "skip":
-            return _BLANK
-        line = self._line + index
-        message = f"A row is longer than {self._limits.line_bytes:,} bytes ({self._name}, line {line})"
-        raise ExportError(message, member=self._name, line=line)
+        return self._lines.end()

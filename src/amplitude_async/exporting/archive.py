@@ -13,8 +13,9 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from amplitude_async._protocol.decoding import Block, lines_of
+from amplitude_async._protocol.decoding import Block
 from amplitude_async._protocol.inflating import CORRUPT, LONGEST_HEADER, header_length, new_gzip_inflater
+from amplitude_async._protocol.splitting import LineSplitter
 from amplitude_async.errors import ExportError
 from amplitude_async.exporting.frames import DATA, HEADER, PIECE_BYTES, TRAILER, ArchiveLimits, ZipFrames
 
@@ -62,7 +63,7 @@ class ArchiveReader:
         self._limits = ArchiveLimits() if limits is None else limits
         self._frames = ZipFrames(self._limits)
         self._is_strict = is_strict
-        self._bad_rows = bad_rows
+        self._lines = LineSplitter(self._limits.line_bytes, bad_rows)
         self._piece_bytes = PIECE_BYTES if piece_bytes is None else piece_bytes
         self.member: str = ""
         """The member that is being read."""
@@ -75,8 +76,6 @@ class ArchiveReader:
         self._free_bytes = self._limits.ratio_from_bytes
         self.decoded_bytes: int = 0
         self.downloaded_bytes: int = 0
-        self._line = 1
-        """The number of the next line."""
         self._is_folder = False
         self._inflater: GzipInflater | None = None
         self._waiting: deque[bytes | memoryview] = deque()
@@ -84,8 +83,6 @@ class ArchiveReader:
         self._has_more = False
         self._head = b""
         self._is_skipped = False
-        self._partial: list[bytes] = []
-        self._partial_bytes = 0
         self._held: list[bytes] = []
         self._held_bytes = 0
         self._is_checking = False
@@ -144,11 +141,13 @@ class ArchiveReader:
         return NOTHING
 
     def _damaged(self, what: str) -> ExportError:
-        message = f"The archive is damaged: {what} (member {self.member}, line {self._line})"
-        return ExportError(message, member=self.member, line=self._line)
+        line = self._lines.line
+        message = f"The archive is damaged: {what} (member {self.member}, line {line})"
+        return ExportError(message, member=self.member, line=line)
 
     def _begin(self, name: str) -> None:
-        self.member, self._line = name, 1
+        self.member = name
+        self._lines.begin(name, f"member {name}")
         self._inflater = None
         self._head = b""
         self._is_checking = False
@@ -192,13 +191,7 @@ class ArchiveReader:
             return NOTHING
         self._check_end()
         self.members += 1
-        if not self._partial_bytes:
-            return NOTHING
-        is_too_long = self._partial_bytes > self._limits.line_bytes
-        text = self._too_long() if is_too_long else b"".join(self._partial)
-        self._partial.clear()
-        self._partial_bytes = 0
-        return self._block([text])
+        return self._lines.end() or NOTHING
 
     def _check_end(self) -> None:
         if self._head.startswith(_GZIP_MAGIC) or (self._inflater is not None and not self._inflater.eof):
@@ -234,7 +227,7 @@ class ArchiveReader:
             self.decoded_bytes += len(text)
         if self.decoded_bytes > self._free_bytes:
             self._frames.check_ratio(self.decoded_bytes, self.downloaded_bytes)
-        return NOTHING if self._is_checking else self._whole_lines(text)
+        return NOTHING if self._is_checking else self._lines.split(text)
 
     def _next_gzip(self) -> GzipInflater | None:
         """Begin the member's gzip, or a further one behind it; ``None`` if it does not begin yet, or is none."""
@@ -265,50 +258,3 @@ class ArchiveReader:
             # Its end need not be searched for. What is checked before it is given is held, and must be the member's alone.
             self._frames.follow()
         return self._inflater
-
-    def _block(self, lines: list[bytes]) -> Block:
-        block = Block(lines, self.member, self._line)
-        self._line += len(lines)
-        return block
-
-    def _whole_lines(self, text: bytes) -> Block:
-        """Return the lines that a piece of text completes, and keep what goes on behind them."""
-        lines = lines_of(text)
-        rest = b"" if text.endswith(b"\n") or not lines else lines.pop()
-        if lines:
-            if self._partial_bytes + len(text) > self._limits.line_bytes:
-                self._leave_out_long(lines)
-            if self._partial:
-                lines[0] = b"".join((*self._partial, lines[0]))
-                self._partial.clear()
-            self._partial_bytes = 0
-        block = self._block(lines)
-        self._keep(rest)
-        return block
-
-    def _keep(self, text: bytes) -> None:
-        """Keep the beginning of a line that goes on; of one that is too long already, only how long it is."""
-        if text:
-            self._partial_bytes += len(text)
-            if self._partial_bytes > self._limits.line_bytes:
-                self._partial = [self._too_long()]
-            else:
-                self._partial.append(text)
-
-    def _leave_out_long(self, lines: list[bytes]) -> None:
-        """Put a blank line in the place of each that is too long; the first may have begun before."""
-        before = self._partial_bytes
-        for index, line in enumerate(lines):
-            if before + len(line) - 1 > self._limits.line_bytes:
-                lines[index] = self._too_long(index)
-                if not index:
-                    self._partial.clear()
-            before = 0
-
-    def _too_long(self, index: int = 0) -> bytes:
-        """Return what stands for a line that is too long: a blank one, no JSON, so that it is counted as a bad row."""
-        if self._bad_rows == "skip":
-            return b"\n"
-        line = self._line + index
-        message = f"A row is longer than {self._limits.line_bytes:,} bytes (member {self.member}, line {line})"
-        raise ExportError(message, member=self.member, line=line)
