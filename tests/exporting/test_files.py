@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import fcntl
 import gzip
 import io
 import json
@@ -702,8 +701,10 @@ async def test_a_disk_that_cannot_be_written_is_a_storage_error(tmp_path: Path, 
     assert left(tmp_path) == []
 
 
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="this system reserves no room")
 def test_room_is_reserved_where_the_system_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a long write the room is reserved, never by the C library's writes to every page; where it cannot be, the file is the same."""
+    fcntl = pytest.importorskip("fcntl")
     asked: list[tuple[int, int, bool]] = []
 
     def allocate(descriptor: int, at: int, length: int) -> None:

@@ -345,6 +345,30 @@ async def test_not_sent_is_never_said_of_a_body_the_server_saw(
         assert caught.value.outcome == ("unknown" if handed or cannot_tell else "not_sent")
 
 
+@pytest.mark.asyncio
+async def test_what_was_read_on_the_first_line_is_unknown_even_if_the_second_takes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call that left on a warm line which broke, and of whose silent repeat the system took no byte, may have arrived (B5, B6)."""
+    from amplitude_async._io.transport.lines import AsyncioLine
+
+    write, made = AsyncioLine.write, list[AsyncioLine]()
+
+    async def refused_by_the_second(self: AsyncioLine, *arguments: Any) -> None:
+        if self not in made:
+            made.append(self)
+        if self is not made[0]:
+            raise self._core.ConnectionNotAvailable
+        await write(self, *arguments)
+
+    monkeypatch.setattr(AsyncioLine, "write", refused_by_the_second)
+    with ScriptedServer(warm_then_ingest_and_reset, stall) as server:
+        async with client(server, max_retries=0) as amplitude:
+            await amplitude.track(EVENT)
+            with pytest.raises(AmplitudeError) as caught:
+                await amplitude.track(EVENT)
+    assert len(made) == len(server.requests) == 2
+    assert caught.value.outcome == "unknown"
+
+
 def test_a_second_loop_is_refused_within_100_ms() -> None:
     """On a second event loop the refusal is immediate, and after closing it is the closed error (C5)."""
     with ScriptedServer(good) as server:

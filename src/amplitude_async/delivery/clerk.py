@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from copy import copy
 from typing import TYPE_CHECKING, Final, cast
 
 import anyio
@@ -254,7 +255,8 @@ class Clerk:
                     self.courier.queue.withdraw(entry)
                 else:
                     entry.is_withdrawn = True
-        self._setback_hook(Setback("storage", error, 0.0, self.ledger.pending))
+        # A copy: what a hook raises gets frames, which hold the events.
+        self._setback_hook(Setback("storage", copy(error), 0.0, self.ledger.pending))
         self.room.give()
 
     # What the courier tells

@@ -176,6 +176,9 @@ def reserve(descriptor: int, at: int, length: int) -> None:
     """Have the file system find the room for what is written next at once, not page by page: a third off the time of writing.
 
     Where it cannot, nothing happens, and what is wrong is left to be said by the write.
+
+    Raises:
+        OSError: The file would not be as it was before.
     """
     try:
         import fcntl  # noqa: PLC0415 - not everywhere
@@ -183,12 +186,13 @@ def reserve(descriptor: int, at: int, length: int) -> None:
         # The C library would make up for a file system that knows no such thing by a write to every page. It does not where a file
         # is appended to: https://man7.org/linux/man-pages/man3/posix_fallocate.3.html
         fcntl.fcntl(descriptor, fcntl.F_SETFL, os.O_APPEND)
-        try:
-            os.posix_fallocate(descriptor, at, length)
-        finally:
-            fcntl.fcntl(descriptor, fcntl.F_SETFL, 0)
-    except (ImportError, AttributeError, OSError):
+    except (ImportError, OSError):
         return
+    try:
+        with suppress(AttributeError, OSError):
+            os.posix_fallocate(descriptor, at, length)
+    finally:
+        fcntl.fcntl(descriptor, fcntl.F_SETFL, 0)
 
 
 class AtomicFile:
@@ -256,9 +260,9 @@ class AtomicFile:
         """
         view = memoryview(data)
         failure: ExportStorageError | None = None
-        if len(view) >= RESERVED_FROM:
-            reserve(self._descriptor, self.length, len(view))
         try:
+            if len(view) >= RESERVED_FROM:
+                reserve(self._descriptor, self.length, len(view))
             while view:
                 view = view[os.write(self._descriptor, view) :]
         except OSError as error:

@@ -24,11 +24,11 @@ def failure_of(error: Exception, body: Any, secrets: Callable[[], Sequence[str]]
     names = {kind.__name__ for kind in type(error).__mro__}
     detail = mask(f"{type(error).__name__}: {error}", secrets())
     # Asked of the body even when the error speaks of connecting: the transport over aiohttp says so of a line that broke later.
-    was_sent = is_sent(body) or getattr(body, "was_sent_before", False)
+    was_sent = is_sent(body)
     if "ConnectTimeout" in names and not _is_misnamed(error):
         return Failure("timeout", is_sent=was_sent, reason="no connection within its time limit", detail=detail)
     if cause := tls_cause(error):
-        return Failure("refused", is_sent=is_sent(body), reason=f"TLS refused the connection ({mask(cause)})", detail=detail)
+        return Failure("refused", is_sent=was_sent, reason=f"TLS refused the connection ({mask(cause)})", detail=detail)
     is_unconnected = not was_sent and ("TransportError" not in names or "ConnectTimeout" in names)
     if is_unconnected or names & {"ConnectError", "ProxyError", "PoolTimeout", "UnsupportedProtocol"}:
         # What is no error of the network was met while setting up: a proxy or a certificate file that cannot be used.
@@ -36,10 +36,10 @@ def failure_of(error: Exception, body: Any, secrets: Callable[[], Sequence[str]]
         return Failure("connect", is_sent=was_sent, reason=f"no connection could be made ({words})", detail=detail)
     if ("TimeoutException" in names and "ConnectTimeout" not in names) or isinstance(error, TimeoutError):
         what = "the server did not read the request" if "WriteTimeout" in names else "the server fell silent"
-        return Failure("timeout", is_sent=is_sent(body), reason=f"{what} for longer than its time limit", detail=detail)
+        return Failure("timeout", is_sent=was_sent, reason=f"{what} for longer than its time limit", detail=detail)
     return Failure(
         "broken",
-        is_sent=is_sent(body),
+        is_sent=was_sent,
         reason="the connection broke before the answer was complete",
         detail=detail,
     )
@@ -52,8 +52,8 @@ def _is_misnamed(error: BaseException) -> bool:
 
 
 def is_sent(body: Any) -> bool:  # noqa: ANN401 - see body_stream
-    """Whether the HTTP library asked for the body, so that the server may have seen it."""
-    return body is not None and body.has_started
+    """Whether the HTTP library asked for the body, so that the server may have seen it: now, or before on a line that broke then."""
+    return body is not None and (body.has_started or getattr(body, "was_sent_before", False))
 
 
 def tls_cause(error: BaseException) -> str:
