@@ -110,6 +110,13 @@ async def drain(path: Path, server: ScriptedServer, **options: Any) -> Any:
             return balanced(outbox)
 
 
+def full_disk(rows: Any) -> asyncio.Future[list[int]]:
+    """Answer a store as a full disk does; in the place of its ``append``."""
+    future: asyncio.Future[list[int]] = asyncio.get_running_loop().create_future()
+    future.set_exception(OutboxStorageError("no space left", path="x"))
+    return future
+
+
 @pytest.mark.parametrize("trial", range(KILLS))
 def test_whatever_was_acknowledged_survives_a_kill(trial: int, tmp_path: Path) -> None:
     """Killed at a random instant with 4 producers and the sender at work: every acknowledged event arrives, in order (D1)."""
@@ -359,12 +366,7 @@ async def test_a_disk_that_refuses_is_said_at_the_call(tmp_path: Path, monkeypat
                 assert shelf is not None
                 real = shelf.store.append
 
-                def full(rows: Any) -> asyncio.Future[list[int]]:
-                    future: asyncio.Future[list[int]] = asyncio.get_running_loop().create_future()
-                    future.set_exception(OutboxStorageError("no space left", path="x"))
-                    return future
-
-                monkeypatch.setattr(shelf.store, "append", full)
+                monkeypatch.setattr(shelf.store, "append", full_disk)
                 with pytest.raises(OutboxStorageError):
                     await outbox.put(event("a", 1))
                 with pytest.raises(OutboxStorageError) as caught:
@@ -396,13 +398,8 @@ async def test_what_the_disk_refused_holds_up_nothing_later(tmp_path: Path, monk
             shelf = outbox._shelf
             assert shelf is not None
 
-            def full(rows: Any) -> asyncio.Future[list[int]]:
-                future: asyncio.Future[list[int]] = asyncio.get_running_loop().create_future()
-                future.set_exception(OutboxStorageError("no space left", path="x"))
-                return future
-
             with monkeypatch.context() as patched:
-                patched.setattr(shelf.store, "append", full)
+                patched.setattr(shelf.store, "append", full_disk)
                 for number in range(1, 41):
                     with pytest.raises(OutboxStorageError):
                         await outbox.put(event("a", number))
@@ -506,13 +503,8 @@ async def test_a_disk_that_refuses_while_more_waits_than_memory_holds(
                 assert shelf is not None
                 assert shelf.is_behind
 
-                def full(rows: Any) -> asyncio.Future[list[int]]:
-                    future: asyncio.Future[list[int]] = asyncio.get_running_loop().create_future()
-                    future.set_exception(OutboxStorageError("no space left", path="x"))
-                    return future
-
                 with monkeypatch.context() as patched:
-                    patched.setattr(shelf.store, "append", full)
+                    patched.setattr(shelf.store, "append", full_disk)
                     refused = outbox.put_nowait(event("b"))
                     with pytest.raises(OutboxStorageError):
                         await refused.stored()
@@ -691,13 +683,8 @@ async def test_an_event_that_the_disk_refuses_was_not_accepted_though_another_ma
             await outbox.put(event("a", 1))
             assert outbox._shelf is not None
 
-            def full(rows: Any) -> asyncio.Future[list[int]]:
-                future: asyncio.Future[list[int]] = asyncio.get_running_loop().create_future()
-                future.set_exception(OutboxStorageError("no space left", path="x"))
-                return future
-
             with monkeypatch.context() as patched:
-                patched.setattr(outbox._shelf.store, "append", full)
+                patched.setattr(outbox._shelf.store, "append", full_disk)
                 with pytest.raises(OutboxStorageError):
                     await outbox.put(event("a", 2))
             assert await first == Settlement("dropped", "overflow")
